@@ -1,0 +1,101 @@
+"""The error tree. Every class has a stable ``code`` that the edges translate and the reference lists.
+
+::
+
+    HilumError
+    ├── InputError                  what was given can't be used
+    │   ├── UnreadableImage         no decoder can make a film of these bytes
+    │   ├── UnsupportedSyntax       a known format in an encoding that is not read here
+    │   └── ImageTooLarge           beyond the limits on bytes, pixels or memory
+    ├── BundleError                 a model can't be used
+    │   ├── BundleNotFound
+    │   ├── HashMismatch            a file is not the one that the manifest names
+    │   ├── Incompatible            manifest, graph or file do not fit together
+    │   └── UnsafeFile              a file asks for more than being read as data
+    ├── DatasetError                a table, split or data set folder is not as its layout says
+    ├── ConfigError                 a setting or configuration file is wrong
+    └── Busy                        every worker is taken and the queue is full
+
+A message says what was found, what was expected and what to do. It never contains patient data: no file
+names, no header values, no pixels.
+"""
+
+from __future__ import annotations
+
+
+class HilumError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    code = "error"
+
+
+class InputError(HilumError):
+    """What was given can't be used."""
+
+    code = "input_error"
+
+
+class UnreadableImage(InputError):
+    """No decoder can make a film of these bytes."""
+
+    code = "unreadable_image"
+
+
+class UnsupportedSyntax(InputError):
+    """A known format in an encoding that is not read here."""
+
+    code = "unsupported_syntax"
+
+
+class ImageTooLarge(InputError):
+    """The image is beyond the limits on bytes, pixels or memory."""
+
+    code = "image_too_large"
+
+
+class BundleError(HilumError):
+    """A model can't be used."""
+
+    code = "bundle_error"
+
+
+class BundleNotFound(BundleError):
+    """There is no bundle at the place given."""
+
+    code = "bundle_not_found"
+
+
+class HashMismatch(BundleError):
+    """A file is not the one that the manifest names."""
+
+    code = "hash_mismatch"
+
+
+class Incompatible(BundleError):
+    """Manifest, graph or file do not fit together, or not with this version."""
+
+    code = "incompatible"
+
+
+class UnsafeFile(BundleError):
+    """A model file asks for more than being read as data."""
+
+    code = "unsafe_file"
+
+
+class DatasetError(HilumError):
+    """A table, split or data set folder is not as its layout says."""
+
+    code = "dataset_error"
+
+
+class ConfigError(HilumError):
+    """A setting or configuration file is wrong."""
+
+    code = "config_error"
+
+
+class Busy(HilumError):
+    """Every worker is taken and the queue is full; trying again later is worth it."""
+
+    code = "busy"

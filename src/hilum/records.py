@@ -1,0 +1,322 @@
+"""The frozen records that flow through the house, from a film to an answer.
+
+Scores have four names, and no other:
+
+``score``
+    A member's raw sigmoid output, 0–1. Depends on how its training films were chosen.
+``evidence``
+    Log likelihood ratio (natural log) that the film gives a finding: 0 is none, positive is for it.
+``confidence``
+    ``100 × sigmoid(evidence)``, 0–100: how likely the finding would be, had it been as likely as not before the film.
+``probability``
+    ``sigmoid(evidence + log-odds of the prevalence)``, 0–1: at a stated prevalence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+Crop = Literal["whole", "centre"]
+Slot = Literal["densenet", "mobilenet", "custom"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a radiograph was read from. Holds no patient data: no file name, no header text but coded values."""
+
+    format: str
+    """``PNG``, ``JPEG``, ``TIFF``, ``BMP``, ``WebP`` or ``DICOM``."""
+    width: int
+    height: int
+    bits: int
+    """Bits stored per sample."""
+    sha256: str
+    """Hex digest of the bytes as given."""
+    photometric_interpretation: str | None = None
+    """As stored (DICOM terms), before any inversion."""
+    projection: str | None = None
+    """DICOM View Position (``PA``, ``AP``, ``LL`` …) where the header says it."""
+    notes: tuple[str, ...] = ()
+    """What was done on the way in, in words for the reader: first of several frames, polarity inverted, turned by EXIF."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Radiograph:
+    """One film: float32, H×W, 0–1, bright = dense."""
+
+    pixels: Array
+    source: Source
+    chroma: float = 0.0
+    """Mean of (max − min over R, G, B), 0–1: 0 for a grey image, above about 0.05 for a colour photograph."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """What a network takes. Part of the weights: training and serving both obey it.
+
+    Pixels 0–1 are resampled to ``height`` × ``width``, repeated over ``channels``, then ``(p * scale - mean) / std``.
+    """
+
+    height: int
+    width: int
+    channels: int
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: Crop = "whole"
+    """``whole``: the film is stretched to the input. ``centre``: its largest centred rectangle of the input's shape."""
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % interval (bootstrap over patients)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """``evidence = slope * logit + intercept``: Platt scaling with the validation set's log-odds already taken off."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A cut on the confidence scale, with what it gave on the patients it was chosen on (validation)."""
+
+    threshold: float
+    """0–100; a finding is positive at or above it."""
+    sensitivity: float | None
+    specificity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a member, in the order of its logits."""
+
+    name: str
+    assessed: bool
+    """False: the network has this output but nobody may use it; ``reason`` says why."""
+    reason: str | None = None
+    positives: int | None = None
+    """Positive training patients."""
+    calibration: Calibration | None = None
+    prevalence: float | None = None
+    """Reference prevalence, 0–1, that ``probability`` maps to."""
+    operating_points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    """By policy: ``youden``, ``rule_in``, ``rule_out``."""
+    auroc: Interval | None = None
+    """On held-out patients, 1024-pixel originals."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedOn:
+    """What the weights learnt from."""
+
+    dataset: str
+    """Name shown to people, such as ``NIH ChestX-ray14``."""
+    declared: bool = False
+    """True: a user's sidecar or file name says so; nobody here trained it."""
+    images: int | None = None
+    patients: int | None = None
+    image_licence: str | None = None
+    label_licence: str | None = None
+    label_sources: tuple[str, ...] = ()
+    citation: str | None = None
+    pretraining: str | None = None
+    teachers: tuple[str, ...] = ()
+    commit: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything a bundle says of itself. ``manifest.json`` is this record, nothing else."""
+
+    schema: int
+    id: str
+    """Folder name: lower case letters, digits, hyphens. Unique among the bundles of one engine."""
+    version: str
+    architecture: str
+    """``DenseNet121``, ``MobileNetV2``, ``HilumCNN`` …"""
+    slot: Slot | None
+    """Which of the three classic members this is; None for a further one."""
+    trained_on: TrainedOn
+    input: InputSpec
+    outputs: tuple[Output, ...]
+    files: Mapping[str, str]
+    """sha256 (hex) of every other file in the folder, by name."""
+    in_ensemble: bool = True
+    warnings: tuple[str, ...] = ()
+    """Shown wherever this member's answer is shown, such as "label order assumed"."""
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    """What turns the graph's ``logits`` into scores."""
+    figures: Mapping[str, Interval] = field(default_factory=dict)
+    """Summary figures on held-out patients, such as ``mean_auroc``."""
+
+    @property
+    def name(self) -> str:
+        """The name people see, composed, so that it can't get out of step with what it names."""
+        if self.trained_on.declared:
+            return f"{self.architecture} ({self.trained_on.dataset}, declared)"
+        return f"{self.architecture} ({self.trained_on.dataset}-trained)"
+
+    @property
+    def assessed(self) -> tuple[str, ...]:
+        """Names of the outputs that may be used, in the graph's order."""
+        return tuple(output.name for output in self.outputs if output.assessed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What one member's network gave for one film."""
+
+    logits: Array
+    """float32, (n outputs,), in the manifest's order."""
+    features: Array | None
+    """Last feature map, float32, C×h×w; None where the graph has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a film was refused or warned about."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is this one frontal chest radiograph, fit to be read? A refusal is a value, not an error."""
+
+    accepted: bool
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFinding:
+    """One member's answer for one of its assessed outputs."""
+
+    name: str
+    score: float
+    """Raw sigmoid output, 0–1."""
+    evidence: float | None
+    """None for an uncalibrated member."""
+    confidence: float
+    """0–100; ``100 × score`` for an uncalibrated member."""
+    probability: float | None
+    threshold: float | None
+    positive: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class MemberResult:
+    """One member's whole answer, sorted by falling confidence."""
+
+    model: str
+    """The composed name."""
+    bundle: str
+    """The bundle's id."""
+    slot: Slot | None
+    calibrated: bool
+    in_ensemble: bool
+    predictions: tuple[MemberFinding, ...]
+    not_assessed: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The ensemble's answer for one finding (or ``Normal``)."""
+
+    name: str
+    confidence: float
+    """0–100: the mean of the members' that assess it."""
+    evidence: float | None
+    """The logit of ``confidence``; None while an uncalibrated member takes part."""
+    probability: float | None
+    prevalence: float | None
+    """The prevalence behind ``probability``, 0–1."""
+    spread: float | None
+    """Largest minus smallest member confidence; None where only one member assesses it."""
+    threshold: float | None
+    positive: bool | None
+    sensitivity: float | None
+    specificity: float | None
+    members: Mapping[str, float]
+    """Composed member name → confidence."""
+
+    @property
+    def margin(self) -> float | None:
+        """Confidence minus threshold; negative below the operating point."""
+        return None if self.threshold is None else self.confidence - self.threshold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heatmap:
+    """Where one member looked for one finding, on the film's own pixel grid, coarsely sampled."""
+
+    finding: str
+    model: str
+    values: Array
+    """float32, h×w, 0–1, not upsampled: cell (r, c) covers its share of ``box``."""
+    box: tuple[float, float, float, float]
+    """x, y, width, height of the network's field in the film's own pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProvenance:
+    """By which weights, trained on what."""
+
+    name: str
+    bundle: str
+    version: str
+    sha256: str
+    """Of the manifest, which holds the hash of every other file."""
+    precision: str
+    trained_on: TrainedOn
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which software and which models made an analysis."""
+
+    software: str
+    """``hilum`` and its version."""
+    models: tuple[ModelProvenance, ...]
+    policy: str
+    """Which operating points were used: ``youden``, ``rule_in`` or ``rule_out``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysis:
+    """The whole answer. Every report is rendered from this and nothing else."""
+
+    source: Source
+    verdict: Verdict
+    provenance: Provenance
+    findings: tuple[Finding, ...] = ()
+    """Sorted by falling confidence; ``Normal`` among them where a member assesses it."""
+    not_assessed: tuple[str, ...] = ()
+    members: tuple[MemberResult, ...] = ()
+    heatmaps: tuple[Heatmap, ...] = ()
+    no_heatmap: Mapping[str, str] = field(default_factory=dict)
+    """Composed member name → why it gives no heat map."""
+    ensemble_confidence: float | None = None
+    """0–100, one decimal: the confidence of the top finding, ``Normal`` left out. None when refused."""
+    level: str | None = None
+    recommendation: str | None = None
+    conflicts: tuple[str, ...] = ()
+    """Where the answer contradicts itself, such as Normal and a finding both above their operating point."""
