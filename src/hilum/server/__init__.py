@@ -1,0 +1,1 @@
+"""The HTTP service: one film in, one answer out, nothing kept."""

@@ -1,0 +1,132 @@
+"""The outermost layer: request id, guards, security headers, one log line, one count, and no error body but ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from collections.abc import MutableMapping
+from time import perf_counter
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hilum.server import logs
+from hilum.server.guards import Guard
+from hilum.server.metrics import Metrics
+from hilum.server.problems import problem_of, respond
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; frame-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+# Only what can't be a person's name or a hospital's number is taken over into the log.
+_REQUEST_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DRAIN_BYTES = 128 * 2**20
+_DRAIN_SECONDS = 5.0
+
+
+class Edge:
+    """ASGI middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp, guards: tuple[Guard, ...], metrics: Metrics) -> None:
+        self._app = app
+        self._guards = guards
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = perf_counter()
+        request = Request(scope)
+        request.state.request_id = request_id(request.headers.get("x-request-id", ""))
+        request.state.log = {}
+        exchange = _Exchange(request, receive, send)
+        await self._answer(request, exchange)
+        self._note(request, exchange.status, 1000 * (perf_counter() - begun))
+
+    async def _answer(self, request: Request, exchange: _Exchange) -> None:
+        """Let the guards or the app answer; whatever escapes them becomes a problem without internals."""
+        try:
+            problem = next(filter(None, (guard(request) for guard in self._guards)), None)
+            app = respond(problem, request) if problem else self._app
+            await app(request.scope, exchange.receive, exchange.send)
+        except Exception as error:  # noqa: BLE001 - the edge: the client gets a body, the log gets the cause
+            logs.LOG.error(logs.line("failed", {"id": request.state.request_id, "at": logs.where(error)}))
+            if exchange.status is None:
+                await respond(problem_of(error), request)(request.scope, exchange.receive, exchange.send)
+
+    def _note(self, request: Request, status: int | None, milliseconds: float) -> None:
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        self._metrics.requests.labels(route, str(status)).inc()
+        quiet = route in ("/healthz", "/readyz", "/metrics", "/static")
+        fields = {"id": request.state.request_id, "method": request.method, "route": route, "status": status}
+        logs.LOG.log(
+            logging.DEBUG if quiet else logging.INFO,
+            logs.line("request", fields | {"ms": milliseconds} | request.state.log),
+        )
+
+
+class _Exchange:
+    """One request's receive and send, watched."""
+
+    def __init__(self, request: Request, receive: Receive, send: Send) -> None:
+        self.status: int | None = None
+        self._request = request
+        self._receive = receive
+        self._send = send
+        headers = request.headers
+        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        # Such a client waits to be asked for the body, so it need not be taken off its hands.
+        self._waits = headers.get("expect", "").lower() == "100-continue"
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            add_headers(message, self._request)
+        elif not message.get("more_body", False) and self._unread and not self._waits:
+            await self._drain()
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        """Throw away the rest of a refused upload, within bounds: many clients read no answer before they have sent."""
+        left = _DRAIN_BYTES
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._unread and left > 0:
+                    left -= len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return
+
+
+def request_id(given: str) -> str:
+    """Return the client's id where it is a UUID, with or without hyphens; else a new one."""
+    return given.lower() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def add_headers(start: MutableMapping[str, Any], request: Request) -> None:
+    """Put the request id, the security headers and the caching rule on an answer's first message."""
+    headers = MutableHeaders(scope=start)
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)
+    headers["X-Request-ID"] = request.state.request_id
+    is_page = request.scope["path"] == "/" or request.scope["path"].startswith("/static/")
+    headers.setdefault("Cache-Control", "no-cache" if is_page else "no-store")

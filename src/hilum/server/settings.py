@@ -1,0 +1,133 @@
+"""One frozen settings object, read once at start from ``HILUM_*``, an optional TOML file and the command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from hilum.errors import ConfigError
+
+PREFIX = "HILUM_"
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9A-Za-z.:-]+$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field's description is its entry in the reference."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs an API key.")
+    port: int = Field(5000, ge=0, le=65535, description="TCP port; 0 lets the system choose one.")
+    models: Path | None = Field(
+        None, description="Folder of bundles and `.h5` files that join or replace the members that ship."
+    )
+    policy: Literal["youden", "rule_in", "rule_out"] = Field(
+        "youden", description="Which operating points decide what counts as positive."
+    )
+    prevalence: dict[str, Share] = Field(
+        default_factory=dict, description="The site's own prevalence by finding, 0–1; behind `probability`."
+    )
+    threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
+    workers: int = Field(2, ge=1, le=64, description="Films that are read and analyzed at the same time.")
+    queue: int = Field(8, ge=0, le=10_000, description="Films that may wait for a worker; one more is answered 503.")
+    max_upload_bytes: int = Field(
+        64 * 2**20, ge=1024, le=2**31, description="Largest request body in bytes; a larger one is answered 413."
+    )
+    upload_seconds: float = Field(60.0, gt=0, description="Longest time that an upload may take before it is given up.")
+    stop_seconds: int = Field(30, ge=0, description="How long a stop waits for answers that are under way.")
+    api_key_hashes: tuple[KeyHash, ...] = Field(
+        (), description="SHA-256 (hex) of each API key that is let in; none: no key is asked for."
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        (), description="Names that the `Host` header may give beside loopback's own, as behind a reverse proxy."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")
+
+    @model_validator(mode="after")
+    def _reachable_only_with_a_key(self) -> Self:
+        """A service that others can reach asks who they are."""
+        if self.api_key_hashes or (is_loopback(self.host) and not self.allowed_hosts):
+            return self
+        what = "allowed_hosts names other hosts" if is_loopback(self.host) else f"host {self.host!r} is not loopback"
+        raise ValueError(
+            f"{what}, so others could reach this service, but api_key_hashes is empty. "
+            "Run `hilum serve --new-key`, keep the key, and set HILUM_API_KEY_HASHES to the hash that it prints"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(config: Path | None = None, **given: Any) -> Settings:
+    """Read the settings: ``given`` (where not None) before the environment, before the TOML file, before defaults.
+
+    Raises ConfigError for an unknown name in either place, a value out of range, or a file that can't be read.
+    """
+    _refuse_unknown("environment variable", (n for n in os.environ if n.startswith(PREFIX)), _environment_names())
+    file = _read_toml(config or _config_from_environment())
+    from_file = {name: value for name, value in file.items() if f"{PREFIX}{name.upper()}" not in os.environ}
+    try:
+        return Settings(**from_file | {name: value for name, value in given.items() if value is not None})
+    except (ValidationError, SettingsError) as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _environment_names() -> list[str]:
+    return [f"{PREFIX}{name.upper()}" for name in ("config", *Settings.model_fields)]
+
+
+def _config_from_environment() -> Path | None:
+    return Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None
+
+
+def _read_toml(path: Path | None) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} can't be read ({type(error).__name__}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
+    _refuse_unknown("setting", content, Settings.model_fields)
+    return content
+
+
+def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in sorted(set(names) - set(known)):
+        near = get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+        raise ConfigError(f"Unknown {kind} {name}: {hint}")
+
+
+def _explain(error: ValidationError | SettingsError) -> str:
+    """Name each wrong setting and what was expected, without its value: a value may be a secret."""
+    if isinstance(error, SettingsError):
+        name = re.search(r'field "(\w+)"', str(error))
+        return f"The setting {name[1] if name else '(unnamed)'} is not valid JSON, as a list or table must be."
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        lines.append(f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, "))
+    return "Wrong settings. " + "; ".join(lines) + "."

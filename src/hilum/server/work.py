@@ -1,0 +1,62 @@
+"""What a worker does with one film: bytes in, the answer's bytes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+from hilum.images import DEFAULT_LIMITS, read_image
+from hilum.pipeline import Engine, analyze
+from hilum.report import ml_analysis, to_html
+
+Work = Callable[[bytes], "Answer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One film's answer, with what log and metrics may know of it."""
+
+    body: bytes
+    """JSON, UTF-8."""
+    accepted: bool
+    reasons: tuple[str, ...]
+    """Codes."""
+    sha256: str
+    """Of the film as given, hex."""
+    seconds: Mapping[str, float]
+    """By stage."""
+
+
+def work_with(engine: Engine, max_bytes: int) -> Work:
+    """Return the work that ``engine`` does on films of at most ``max_bytes`` bytes."""
+    limits = replace(DEFAULT_LIMITS, max_bytes=max_bytes)
+
+    def work(data: bytes) -> Answer:
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "read"):
+            image = read_image(data, limits)
+        with _timed(seconds, "analyze"):
+            analysis = analyze(image, engine)
+        with _timed(seconds, "render"):
+            result = to_html(analysis, image).decode()
+            answer = ml_analysis(analysis)
+        answer["details"]["timings"] = {f"{stage}_ms": round(1000 * value, 1) for stage, value in seconds.items()}
+        return Answer(
+            body=json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode(),
+            accepted=analysis.verdict.accepted,
+            reasons=tuple(reason.code for reason in analysis.verdict.reasons),
+            sha256=image.source.sha256,
+            seconds=seconds,
+        )
+
+    return work
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    seconds[stage] = perf_counter() - start
