@@ -1,0 +1,190 @@
+"""The experiment as data: one TOML file that training obeys and that is saved, resolved, with its result."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from hilum.errors import ConfigError
+from hilum.records import Slot
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Which films. Paths are relative to the configuration file."""
+
+    __pydantic_config__ = _STRICT
+    table: Path
+    holdout: Path
+    """Patients that nothing trains or calibrates on."""
+    validation: Path
+    """Patients for calibration and for choosing operating points."""
+    sources: tuple[str, ...]
+    """Values of the table's ``source`` column to take."""
+    min_original_width: int = 0
+    """Leave out films made from smaller originals: blur must not give the answer away."""
+    film_size: int = 256
+    """Films are kept in memory at this size, in pixels, and augmented from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedOnText:
+    """What the manifest says of the data; counts are filled in by training."""
+
+    __pydantic_config__ = _STRICT
+    dataset: str
+    image_licence: str
+    label_licence: str
+    citation: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Which network, and where its weights start."""
+
+    __pydantic_config__ = _STRICT
+    architecture: Literal["DenseNet121", "MobileNetV2", "HilumCNN"]
+    slot: Slot
+    outputs: tuple[str, ...]
+    auxiliary_outputs: tuple[str, ...] = ()
+    """Trained beside ``outputs`` to shape the features, and left out of the bundle."""
+    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0"] = "random"
+    initial_path: Path | None = None
+    """The TFLite file for ``mobilenetv2-tflite``."""
+
+    @property
+    def trained_outputs(self) -> tuple[str, ...]:
+        """All outputs while training; the bundle keeps the first ``len(outputs)``."""
+        return self.outputs + self.auxiliary_outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Distillation:
+    """Finished trainings whose mean score is a second, soft label of every film."""
+
+    __pydantic_config__ = _STRICT
+    runs: tuple[Path, ...]
+    """Folders of finished trainings on the same splits."""
+    weight: float = 0.5
+    """Share of the soft labels in the loss, 0–1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Some epochs at one input size. The one-cycle schedule spans a phase."""
+
+    __pydantic_config__ = _STRICT
+    size: int
+    epochs: int
+    learning_rate: float
+    batch: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Limits of the random changes; each is drawn anew for each film and epoch. No flips: the heart has its side."""
+
+    __pydantic_config__ = _STRICT
+    rotation: float = 8.0
+    """Degrees, either way."""
+    shift: float = 0.05
+    """Share of the side, either way."""
+    scale: float = 0.12
+    """Relative, either way."""
+    gamma: float = 0.3
+    """Gamma is drawn between exp(−g) and exp(g)."""
+    contrast: float = 0.15
+    """Relative, either way."""
+    blur: float = 0.5
+    """Share of the films that are shrunk (to 35–100 %) and enlarged again."""
+    noise: float = 0.03
+    """Largest standard deviation, of the 0–1 range."""
+    jpeg: float = 0.3
+    """Share of the films recompressed at quality 30–90."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How the weights move."""
+
+    __pydantic_config__ = _STRICT
+    phases: tuple[Phase, ...]
+    weight_decay: float = 0.02
+    ema: float = 0.995
+    """Decay of the averaged weights, which are the ones that ship."""
+    seed: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 2
+    checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class BundleConfig:
+    """What the result is called."""
+
+    __pydantic_config__ = _STRICT
+    id: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """The whole experiment."""
+
+    __pydantic_config__ = _STRICT
+    data: Data
+    trained_on: TrainedOnText
+    network: NetworkConfig
+    fit: Fit
+    bundle: BundleConfig
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: Distillation | None = None
+    min_positive_patients: int = 100
+    """An output with fewer positive training patients is not assessed."""
+    prevalence: dict[str, float] = field(default_factory=dict)
+    """Reference prevalence, 0–1, of each output."""
+
+
+_ADAPTER = TypeAdapter(TrainingConfig)
+
+
+def read_config(path: Path) -> TrainingConfig:
+    """Read a configuration file; its relative paths become relative to the file's folder. Raises ``ConfigError``."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("The configuration file does not exist. Expected a TOML file.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file is not valid TOML: {error}.") from None
+    for section, key in (("data", "table"), ("data", "holdout"), ("data", "validation"), ("network", "initial_path")):
+        if key in content.get(section, {}):
+            content[section][key] = _beside(path, content[section][key])
+    if "runs" in content.get("distillation", {}):
+        content["distillation"]["runs"] = [_beside(path, run) for run in content["distillation"]["runs"]]
+    return config_from_dict(content)
+
+
+def config_from_dict(content: object) -> TrainingConfig:
+    """Check a configuration. Raises ``ConfigError`` that names each wrong key."""
+    try:
+        return _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise ConfigError(f"The training configuration is wrong at {wrong}.") from None
+
+
+def config_to_json(config: TrainingConfig) -> bytes:
+    """Return the resolved configuration, every default written out."""
+    return _ADAPTER.dump_json(config, indent=2)
+
+
+def _beside(path: Path, relative: str) -> str:
+    """Return a path that the file names, absolute; links stay links."""
+    return os.path.abspath(path.parent / relative)  # noqa: PTH100 - Path.resolve would follow links

