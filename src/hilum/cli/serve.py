@@ -12,6 +12,9 @@ from rich.console import Console
 from hilum.errors import ConfigError
 
 if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
     from hilum.pipeline import Engine
     from hilum.server.settings import Settings
 
@@ -36,7 +39,7 @@ def serve(
     from hilum.server.settings import load_settings
 
     settings = load_settings(config, host=host, port=port, models=models)
-    run(settings, Console(stderr=True))
+    run(settings, Console())
 
 
 def print_new_key(console: Console) -> None:
@@ -55,8 +58,6 @@ def run(settings: Settings, console: Console) -> None:
 
     Raises ConfigError where the address can't be listened on, BundleError where a model can't be opened.
     """
-    import uvicorn
-
     from hilum.pipeline import open_engine
     from hilum.server import logs
     from hilum.server.app import create_app
@@ -67,16 +68,26 @@ def run(settings: Settings, console: Console) -> None:
     )
     listener = listen(settings.host, settings.port)
     greet(console, engine, address(listener))
-    server = uvicorn.Server(
+    try:
+        http_server(create_app(settings, engine), settings).run(sockets=[listener])
+    except KeyboardInterrupt:  # uvicorn has stopped in good order, and passes on what it was stopped with
+        console.print("hilum has stopped", highlight=False)
+
+
+def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
+    """Return the server for ``app``: no WebSockets, no log of its own, no name in its answers."""
+    import uvicorn
+
+    return uvicorn.Server(
         uvicorn.Config(
-            create_app(settings, engine),
+            app,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.stop_seconds,
         )
     )
-    server.run(sockets=[listener])
 
 
 def models_folder(settings: Settings) -> Path | None:

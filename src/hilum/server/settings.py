@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs an API key.")
     port: int = Field(5000, ge=0, le=65535, description="TCP port; 0 lets the system choose one.")
     models: Path | None = Field(
-        None, description="Folder of bundles and `.h5` files that join or replace the members that ship."
+        None, description="Folder of bundles and `.h5` files of your own; unset: `./models`, where there is one."
     )
     policy: Literal["youden", "rule_in", "rule_out"] = Field(
         "youden", description="Which operating points decide what counts as positive."
