@@ -1,0 +1,58 @@
+"""``hilum serve``: its options and what it prints."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from hilum.cli.serve import greet, models_folder, serve
+from hilum.errors import ConfigError
+from hilum.levels import DISCLAIMER
+from hilum.server.auth import hash_key
+from hilum.server.settings import Settings
+
+app = typer.Typer()
+app.command()(serve)
+
+
+def test_new_key_prints_a_key_and_its_setting():
+    """The printed hash is the printed key's, in the form that the environment variable takes."""
+    output = CliRunner().invoke(app, ["--new-key"]).output
+    (key,) = re.findall(r"^\S{43}$", output, re.MULTILINE)
+    (value,) = re.findall(r"^HILUM_API_KEY_HASHES='(.*)'$", output, re.MULTILINE)
+    assert json.loads(value) == [hash_key(key)]
+
+
+@pytest.mark.parametrize("options", [["--host", "0.0.0.0"], ["--config", "none.toml"], ["--port", "70000"]])
+def test_wrong_settings_end_before_a_model_is_opened(options):
+    """A setting that can't be is a ConfigError, which the command line turns into its exit code."""
+    assert isinstance(CliRunner().invoke(app, options).exception, ConfigError)
+
+
+def test_models_beside_the_caller_are_used(tmp_path, monkeypatch):
+    """Without a setting, ./models is used where it exists."""
+    monkeypatch.chdir(tmp_path)
+    assert models_folder(Settings()) is None
+    (tmp_path / "models").mkdir()
+    assert models_folder(Settings()) == Path("models")
+    assert models_folder(Settings(models=tmp_path)) == tmp_path
+
+
+def test_greeting_names_models_address_and_limits():
+    """At start one reads which models are open, what this is not for, and where to go."""
+    manifest = SimpleNamespace(name="DenseNet121 (nothing-trained)", version="1.2.0")
+    engine = SimpleNamespace(members=(SimpleNamespace(bundle=SimpleNamespace(manifest=manifest)),))
+    output = io.StringIO()
+    greet(Console(file=output, width=1000), engine, "http://127.0.0.1:5000")
+    lines = output.getvalue().splitlines()
+    assert lines[0] == "  DenseNet121 (nothing-trained), version 1.2.0"
+    assert lines[-1] == "hilum is listening on http://127.0.0.1:5000"
+    assert DISCLAIMER.split()[0] in output.getvalue()

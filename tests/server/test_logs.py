@@ -1,0 +1,49 @@
+"""Log lines are plain, and libraries' own warnings never reach the log."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from hilum.server import logs
+
+
+def test_a_line_names_its_fields():
+    """Values keep no blanks, and what is empty is left out."""
+    fields = {"id": "ab", "ms": 1.26, "reasons": ("a", "b"), "none": None, "empty": (), "text": "two words\nand a line"}
+    assert logs.line("request", fields) == "request id=ab ms=1.3 reasons=a,b text=two_words_and_a_line"
+
+
+def test_where_tells_place_and_class_only():
+    """An exception's text may quote a film's header, so only its class and its way are told."""
+    with pytest.raises(ValueError, match="DOE") as caught:
+        raise ValueError("DOE^JANE")
+    told = logs.where(caught.value)
+    assert told.startswith("test_logs.py:")
+    assert told.endswith(":test_where_tells_place_and_class_only>ValueError")
+
+
+def test_only_our_own_events_are_written():
+    """Other libraries' log records and Python warnings, which may quote a film, are not written; ours are."""
+    program = """
+import logging, warnings
+from hilum.server import logs
+logs.configure("info")
+logging.getLogger("pydicom").warning("DOE^JANE")
+logging.getLogger("PIL").error("DOE^JANE")
+warnings.warn("DOE^JANE")
+logs.LOG.debug("too fine")
+logs.LOG.info("request id=1")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.endswith(" INFO request id=1\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_logger_is_named_for_the_package():
+    """Whoever embeds the service can set its level by name."""
+    assert logs.LOG is logging.getLogger("hilum.server")
