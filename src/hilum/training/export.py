@@ -1,0 +1,185 @@
+"""A finished training as a bundle: calibrated, judged on held-out patients, and told what it was trained on."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hilum import calibrate
+from hilum.datasets.films import Bytes, load_films
+from hilum.datasets.table import Table
+from hilum.evaluation.judge import judge_predictions
+from hilum.graph import with_float16_weights
+from hilum.records import Array, Interval, Manifest, Output, TrainedOn
+from hilum.registry import MANIFEST_SCHEMA, Bundle, save_bundle
+from hilum.training.config import TrainingConfig
+from hilum.training.fit import predict
+from hilum.training.initial import PRETRAINING
+from hilum.training.networks import Network
+from hilum.training.run import INPUT_SIZE, input_spec, load_run, shrink, split_table
+from hilum.training.to_onnx import network_to_onnx
+
+GOLDEN_FILMS = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """A side of the split as the network sees it: logits N×K, labels N×K (NaN unknown) and each row's patient."""
+
+    logits: Array
+    labels: Array
+    patients: tuple[str, ...]
+
+
+def export(run: Path, out: Path, command: str) -> Bundle:
+    """Write the bundle of the training in ``run`` into the folder ``out`` / its id, and return it.
+
+    Calibration and operating points come from the validation patients, AUROC with intervals from the held-out ones.
+    """
+    config, network = load_run(run)
+    splits = split_table(config.data)
+    validation = _judged(config, network, splits.validation)
+    holdout = _judged(config, network, splits.holdout)
+    outputs, mean = _outputs(config, splits.training, validation, holdout)
+    graph = with_float16_weights(network_to_onnx(network, len(config.network.outputs), INPUT_SIZE))
+    manifest = Manifest(
+        schema=MANIFEST_SCHEMA,
+        id=config.bundle.id,
+        version=config.bundle.version,
+        architecture=config.network.architecture,
+        slot=config.network.slot,
+        trained_on=_trained_on(config, splits.training, command),
+        input=input_spec(config.network.architecture),
+        outputs=outputs,
+        files={},
+        figures={} if mean is None else {"mean_auroc": mean},
+    )
+    files = {
+        "model.onnx": graph,
+        "golden.npz": _golden(config, network, load_films(_first(splits.validation, GOLDEN_FILMS), INPUT_SIZE)),
+        "card.md": model_card(manifest).encode(),
+    }
+    return save_bundle(out / manifest.id, manifest, files)
+
+
+def _first(table: Table, count: int) -> Table:
+    return Table(table.root, table.rows[:count])
+
+
+def _judged(config: TrainingConfig, network: Network, table: Table) -> Judged:
+    """Score a table through the same resampling that training judged with."""
+    outputs = config.network.outputs
+    films = shrink(load_films(table, config.data.film_size), INPUT_SIZE)
+    logits = predict(network, films, input_spec(config.network.architecture))[:, : len(outputs)]
+    return Judged(logits, table.labels(outputs), tuple(row.patient for row in table.rows))
+
+
+def _outputs(
+    config: TrainingConfig, training: Table, validation: Judged, holdout: Judged
+) -> tuple[tuple[Output, ...], Interval | None]:
+    names = config.network.outputs
+    positives = [len({row.patient for row in training.rows if row.label(name) == 1}) for name in names]
+    assessed = [count >= config.min_positive_patients for count in positives]
+    chosen = [index for index, use in enumerate(assessed) if use]
+    judged = judge_predictions(
+        holdout.logits[:, chosen], holdout.labels[:, chosen], holdout.patients, tuple(names[index] for index in chosen)
+    )
+    outputs = tuple(
+        _assessed(name, count, config.prevalence.get(name), validation, index, judged.auroc.get(name))
+        if use
+        else Output(name, False, _too_few(count, config.min_positive_patients), count)
+        for index, (name, count, use) in enumerate(zip(names, positives, assessed, strict=True))
+    )
+    return outputs, judged.mean_auroc
+
+
+def _too_few(count: int, needed: int) -> str:
+    return f"trained on {count} positive patients; {needed} are needed"
+
+
+def _assessed(
+    name: str, positives: int, prevalence: float | None, validation: Judged, index: int, auroc: Interval | None
+) -> Output:
+    known = ~np.isnan(validation.labels[:, index])
+    logits, labels = validation.logits[known, index], validation.labels[known, index]
+    calibration = calibrate.fit_platt(logits, labels)
+    confidences = calibrate.confidence(calibrate.evidence(logits, calibration))
+    points = calibrate.choose_operating_points(confidences, labels)
+    return Output(name, True, None, positives, calibration, prevalence, points, auroc)
+
+
+def _trained_on(config: TrainingConfig, training: Table, command: str) -> TrainedOn:
+    teachers = config.distillation.runs if config.distillation else ()
+    return TrainedOn(
+        dataset=config.trained_on.dataset,
+        images=len(training.rows),
+        patients=len(training.patients),
+        image_licence=config.trained_on.image_licence,
+        label_licence=config.trained_on.label_licence,
+        label_sources=tuple(sorted({row.label_source.split(";")[0] for row in training.rows if row.label_source})),
+        citation=config.trained_on.citation,
+        pretraining=PRETRAINING[config.network.initial],
+        teachers=tuple(run.name for run in teachers),
+        commit=_commit(),
+        command=command,
+    )
+
+
+def _commit() -> str | None:
+    """Return the commit that the working folder stands at, or None outside a repository."""
+    try:
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return asked.stdout.strip()
+
+
+def _golden(config: TrainingConfig, network: Network, films: Bytes) -> bytes:
+    """Return an .npz of a few inputs and the logits that they must give."""
+    import torch
+
+    from hilum.training.fit import to_input
+
+    spec = input_spec(config.network.architecture)
+    inputs = to_input(torch.from_numpy(films).float() / 255, spec).contiguous().numpy().astype(np.float16)
+    with torch.no_grad():
+        logits = network(torch.from_numpy(inputs.astype(np.float32))).numpy()[:, : len(config.network.outputs)]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, inputs=inputs, logits=logits.astype(np.float32))
+    return buffer.getvalue()
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return the model card, made from the manifest alone."""
+    trained, rows = manifest.trained_on, []
+    for output in manifest.outputs:
+        if not output.assessed:
+            rows.append(f"| {output.name} | not assessed: {output.reason} | | | |")
+            continue
+        figure = "unknown" if (a := output.auroc) is None else f"{a.value:.3f} ({a.low:.3f}–{a.high:.3f})"
+        point = output.operating_points["youden"]
+        rows.append(
+            f"| {output.name} | {figure} | {point.threshold:.1f} | {point.sensitivity:.2f} | {point.specificity:.2f} |"
+        )
+    mean = manifest.figures.get("mean_auroc")
+    headline = "" if mean is None else f"Mean AUROC {mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) on held-out patients.\n"
+    return f"""# {manifest.name}, version {manifest.version}
+
+For research and education only. Clinical use requires validation by qualified radiologists.
+
+{headline}
+Trained on {trained.images} films of {trained.patients} patients of {trained.dataset}; pre-training: {trained.pretraining or "none"};
+teachers: {", ".join(trained.teachers) or "none"}. Films: {trained.image_licence}. Labels: {trained.label_licence}.
+Cite: {trained.citation}. Made at commit {trained.commit} by `{trained.command}`.
+
+| output | AUROC, held-out patients (95 % interval) | operating point (confidence) | sensitivity | specificity |
+|---|---|---|---|---|
+{chr(10).join(rows)}
+
+Operating points (Youden) with their sensitivity and specificity are from the validation patients; AUROC is from held-out
+patients' 1024-pixel originals, the interval by bootstrap over patients. Most labels were mined from reports and are noisy.
+"""

@@ -1,0 +1,58 @@
+"""Leaks: a patient, a film or nearly the same film on both sides of a split is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilum.datasets.films import Bytes
+from hilum.datasets.leaks import find_leaks, perceptual_hash, refuse_leaks
+from hilum.datasets.table import Row, Table
+from hilum.errors import DatasetError
+
+
+def smooth_films(count: int, seed: int) -> Bytes:
+    """Random films of low frequency, 64 × 64, as unlike each other as real ones."""
+    coarse = np.random.default_rng(seed).normal(size=(count, 8, 8))
+    fine = np.kron(coarse, np.ones((8, 8)))
+    kernel = np.ones(9) / 9
+    for axis in (1, 2):
+        fine = np.apply_along_axis(lambda line: np.convolve(line, kernel, "same"), axis, fine)
+    return np.clip(fine * 60 + 128, 0, 255).astype(np.uint8)
+
+
+def table(*patients: str) -> Table:
+    return Table(Path(), tuple(Row(Path(f"{index}.png"), patient) for index, patient in enumerate(patients)))
+
+
+def test_a_clean_split_has_no_leak() -> None:
+    """Different patients with different films pass."""
+    films = smooth_films(6, 1)
+    leaks = find_leaks(table("A", "B", "C"), films[:3], table("D", "E", "F"), films[3:])
+    assert not leaks
+    refuse_leaks(leaks)
+
+
+def test_each_kind_of_leak_is_found_and_refused() -> None:
+    """The same patient, the same pixels and a slightly changed copy are found, each as what it is."""
+    films = smooth_films(4, 2)
+    noise = np.random.default_rng(3).integers(-2, 3, films[1].shape)
+    copy = np.clip(films[1].astype(int) + noise, 0, 255).astype(np.uint8)
+    second = np.stack([films[0], copy, films[3]])
+    leaks = find_leaks(table("A", "B", "C"), films[:3], table("D", "E", "C"), second)
+    assert leaks.patients == ("C",)
+    assert leaks.same_pixels == ((0, 0),)
+    assert leaks.near_duplicates == ((1, 1),)
+    with pytest.raises(DatasetError, match="1 patients, 1 identical films and 1 near-duplicates"):
+        refuse_leaks(leaks)
+
+
+def test_the_hash_ignores_brightness_but_not_content() -> None:
+    """A brighter film keeps its hash; another film lies far from it."""
+    films = smooth_films(2, 4)
+    brighter = (films[:1] // 2 + 40).astype(np.uint8)
+    codes = perceptual_hash(np.concatenate([films, brighter]))
+    assert np.bitwise_count(codes[0] ^ codes[2]).sum() <= 20
+    assert np.bitwise_count(codes[0] ^ codes[1]).sum() > 60
