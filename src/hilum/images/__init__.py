@@ -1,0 +1,48 @@
+"""Bytes to a radiograph: the only door through which an image enters."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+from hilum.errors import UnreadableImage
+from hilum.images.limits import DEFAULT_LIMITS, Limits, check_bytes
+from hilum.images.raster import read_raster
+from hilum.images.sniff import sniff
+from hilum.records import Radiograph
+
+__all__ = ["DEFAULT_LIMITS", "Limits", "read_image"]
+
+
+def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
+    """Read one film, from its bytes or from the file at a path: float32, H×W, 0–1, bright = dense.
+
+    Its format is told by its content, never by its name. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge;
+    no message names the file or repeats what stands in it.
+    """
+    data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
+    check_bytes(len(data), limits)
+    kind = sniff(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if kind == "DICOM":
+        from hilum.images.dicom import read_dicom  # pydicom takes 0.2 s to import, which a PNG need not wait for
+
+        return read_dicom(data, sha256, limits)
+    return read_raster(data, kind, sha256, limits)
+
+
+def _read_file(path: Path, limits: Limits) -> bytes:
+    """Return a regular file's bytes, at most one more than the limit allows."""
+    problem = "The file can't be read. Check that it exists and may be read."
+    try:
+        # A pipe or a device would block or never end.
+        if not stat.S_ISREG(path.stat().st_mode):
+            problem = "This is not a regular file. Expected one image file."
+        else:
+            with path.open("rb") as file:
+                return file.read(limits.max_bytes + 1)
+    except (OSError, ValueError):
+        # ValueError: a zero byte in the path. The error's own text names the path, which may name a patient.
+        pass
+    raise UnreadableImage(problem)
