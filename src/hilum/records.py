@@ -24,6 +24,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 Crop = Literal["whole", "centre"]
 Slot = Literal["densenet", "mobilenet", "custom"]
+Policy = Literal["youden", "rule_in", "rule_out"]
+"""Which operating points decide what counts as positive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,22 @@ class Manifest:
     def assessed(self) -> tuple[str, ...]:
         """Names of the outputs that may be used, in the graph's order."""
         return tuple(output.name for output in self.outputs if output.assessed)
+
+
+@dataclass(frozen=True, slots=True)
+class EnsembleRecord:
+    """What was measured of some members together; it holds for exactly these."""
+
+    members: Mapping[str, str]
+    """Bundle id → sha256 of its manifest."""
+    operating_points: Mapping[str, Mapping[str, OperatingPoint]]
+    """Finding → policy → cut on the ensemble's confidence, chosen on the validation patients."""
+    auroc: Mapping[str, Interval]
+    """Finding → figure on held-out patients."""
+    figures: Mapping[str, Interval] = field(default_factory=dict)
+    """Summary figures on held-out patients, such as ``mean_auroc``."""
+    command: str | None = None
+    """What made it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

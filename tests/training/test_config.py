@@ -31,7 +31,11 @@ def test_a_resolved_configuration_reads_back() -> None:
 
 @pytest.mark.parametrize(
     ("line", "message"),
-    [("[fit]\nphases = []\nspeed = 1", "fit.speed"), ("[data]\ntable = 3", "data.table"), ("[network", "not valid TOML")],
+    [
+        ("[fit]\nphases = []\nspeed = 1", "fit.speed"),
+        ("[data]\ntable = 3", "data.table"),
+        ("[network", "not valid TOML"),
+    ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, line: str, message: str) -> None:
     """Unknown keys, wrong types and broken TOML are ConfigErrors that say where."""

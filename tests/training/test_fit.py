@@ -145,4 +145,6 @@ def test_no_films_is_an_error(tmp_path: Path) -> None:
     """A table that leaves nothing to train on is refused with what to look at."""
     empty = Films(np.zeros((0, 16, 16), np.uint8), np.zeros((0, 2), np.float32))
     with pytest.raises(ConfigError, match=r"data\.sources"):
-        fit_network(Run(small_network(), small_network(), FIT), empty, SPEC, FIT, Augmentation(), tmp_path, lambda _n, _s: {})
+        fit_network(
+            Run(small_network(), small_network(), FIT), empty, SPEC, FIT, Augmentation(), tmp_path, lambda _n, _s: {}
+        )

@@ -68,7 +68,9 @@ def test_the_onnx_graph_gives_the_networks_numbers(build: Builder) -> None:
 
 def test_the_graph_is_clean() -> None:
     """Batch norms behind convolutions are folded and paddings are inside them: only the operators of the network are left."""
-    operators = {node.op_type for node in onnx.load_from_string(network_to_onnx(seeded(mobilenetv2, 3), 3, 64)).graph.node}
+    operators = {
+        node.op_type for node in onnx.load_from_string(network_to_onnx(seeded(mobilenetv2, 3), 3, 64)).graph.node
+    }
     assert operators == {"Conv", "Clip", "Add", "Identity", "GlobalAveragePool", "Flatten", "Gemm", "Relu"}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from hilum.cli.options import models_folder
 from hilum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from hilum.pipeline import Engine
     from hilum.server.settings import Settings
-
-MODELS = Path("models")
 
 
 def serve(
@@ -64,7 +63,7 @@ def run(settings: Settings, console: Console) -> None:
 
     logs.configure(settings.log_level)
     engine = open_engine(
-        models_folder(settings), policy=settings.policy, prevalence=settings.prevalence, threads=settings.threads
+        models_folder(settings.models), policy=settings.policy, prevalence=settings.prevalence, threads=settings.threads
     )
     listener = listen(settings.host, settings.port)
     greet(console, engine, address(listener))
@@ -88,11 +87,6 @@ def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
             timeout_graceful_shutdown=settings.stop_seconds,
         )
     )
-
-
-def models_folder(settings: Settings) -> Path | None:
-    """Return the folder that the settings name, else ``./models`` where there is one."""
-    return settings.models or (MODELS if MODELS.is_dir() else None)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -13,7 +13,9 @@ from hilum.errors import ConfigError
 
 def train(
     config: Annotated[Path, typer.Argument(help="The experiment, a TOML file.", show_default=False)],
-    run: Annotated[Path | None, typer.Option(help="Folder of checkpoints and history; a training there goes on.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoints and history; a training there goes on.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder that the bundle is written into.")] = Path("models"),
 ) -> None:
     """Train a member, calibrate it, judge it on held-out patients and write its bundle.
@@ -25,7 +27,9 @@ def train(
         from hilum.training.export import export
         from hilum.training.run import train as run_training
     except ModuleNotFoundError as error:
-        raise ConfigError(f"Training needs {error.name}, which is not installed. Do: pip install 'hilum[train]'.") from None
+        raise ConfigError(
+            f"Training needs {error.name}, which is not installed. Do: pip install 'hilum[train]'."
+        ) from None
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     experiment = read_config(config)
     folder = run or Path("runs") / experiment.bundle.id

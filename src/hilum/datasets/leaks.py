@@ -43,7 +43,9 @@ def find_leaks(first: Table, first_films: Bytes, second: Table, second_films: By
     """Compare two sides of a split. ``*_films``: N × H × W uint8 of one size, in the tables' order."""
     patients = tuple(sorted(set(first.patients) & set(second.patients)))
     by_pixels = {film.tobytes(): index for index, film in enumerate(first_films)}
-    same = tuple((by_pixels[key], index) for index, film in enumerate(second_films) if (key := film.tobytes()) in by_pixels)
+    same = tuple(
+        (by_pixels[key], index) for index, film in enumerate(second_films) if (key := film.tobytes()) in by_pixels
+    )
     near = _near(perceptual_hash(first_films), perceptual_hash(second_films))
     return Leaks(patients, same, tuple(pair for pair in near if pair not in set(same)))
 

@@ -19,7 +19,9 @@ def augment(films: Bytes, limits: Augmentation, size: int, generator: torch.Gene
     """Return N × size × size float32, 0–1, from N × H × W uint8; every random number comes from ``generator``."""
     films = _recompress(films, limits.jpeg, generator)
     pixels = torch.from_numpy(films).unsqueeze(1).float().div_(255)
-    pixels = functional.grid_sample(pixels, _affine(pixels, limits, generator), padding_mode="zeros", align_corners=False)
+    pixels = functional.grid_sample(
+        pixels, _affine(pixels, limits, generator), padding_mode="zeros", align_corners=False
+    )
     pixels = functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     pixels = _expose(pixels, limits, generator)
     pixels = _blur(pixels, limits.blur, generator)

@@ -12,10 +12,13 @@ import numpy as np
 from hilum import calibrate
 from hilum.datasets.films import Bytes, load_films
 from hilum.datasets.table import Table
+from hilum.errors import Incompatible
 from hilum.evaluation.judge import judge_predictions
 from hilum.graph import with_float16_weights
-from hilum.records import Array, Interval, Manifest, Output, TrainedOn
+from hilum.normalise import scale_pixels
+from hilum.records import Array, InputSpec, Interval, Manifest, Output, TrainedOn
 from hilum.registry import MANIFEST_SCHEMA, Bundle, save_bundle
+from hilum.runtime import open_session
 from hilum.training.config import TrainingConfig
 from hilum.training.fit import predict
 from hilum.training.initial import PRETRAINING
@@ -24,6 +27,8 @@ from hilum.training.run import INPUT_SIZE, input_spec, load_run, shrink, split_t
 from hilum.training.to_onnx import network_to_onnx
 
 GOLDEN_FILMS = 2
+EXPORT_TOLERANCE = 0.05
+"""Largest difference of a logit that storing the weights as float16 may make."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,9 +63,10 @@ def export(run: Path, out: Path, command: str) -> Bundle:
         files={},
         figures={} if mean is None else {"mean_auroc": mean},
     )
+    films = load_films(_first(splits.validation, GOLDEN_FILMS), INPUT_SIZE)
     files = {
         "model.onnx": graph,
-        "golden.npz": _golden(config, network, load_films(_first(splits.validation, GOLDEN_FILMS), INPUT_SIZE)),
+        "golden.npz": _golden(graph, network, films, manifest.input, len(manifest.outputs)),
         "card.md": model_card(manifest).encode(),
     }
     return save_bundle(out / manifest.id, manifest, files)
@@ -138,18 +144,17 @@ def _commit() -> str | None:
     return asked.stdout.strip()
 
 
-def _golden(config: TrainingConfig, network: Network, films: Bytes) -> bytes:
-    """Return an .npz of a few inputs and the logits that they must give."""
-    import torch
-
-    from hilum.training.fit import to_input
-
-    spec = input_spec(config.network.architecture)
-    inputs = to_input(torch.from_numpy(films).float() / 255, spec).contiguous().numpy().astype(np.float16)
-    with torch.no_grad():
-        logits = network(torch.from_numpy(inputs.astype(np.float32))).numpy()[:, : len(config.network.outputs)]
+def _golden(graph: bytes, network: Network, films: Bytes, spec: InputSpec, outputs: int) -> bytes:
+    """Return an .npz of a few films and the logits that the graph gives for them, after comparing it with the network."""
+    inputs = scale_pixels(films.astype(np.float32) / 255, spec)
+    (logits,) = open_session(graph).evaluate(np.ascontiguousarray(inputs), "logits")
+    trained = predict(network, films, spec)[:, :outputs]
+    if (difference := float(np.abs(logits - trained).max())) > EXPORT_TOLERANCE:
+        raise Incompatible(
+            f"The exported graph's logits differ from the network's by {difference:g}; at most {EXPORT_TOLERANCE:g} is float16's."
+        )
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, inputs=inputs, logits=logits.astype(np.float32))
+    np.savez_compressed(buffer, pixels=films, logits=logits)
     return buffer.getvalue()
 
 
@@ -166,7 +171,9 @@ def model_card(manifest: Manifest) -> str:
             f"| {output.name} | {figure} | {point.threshold:.1f} | {point.sensitivity:.2f} | {point.specificity:.2f} |"
         )
     mean = manifest.figures.get("mean_auroc")
-    headline = "" if mean is None else f"Mean AUROC {mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) on held-out patients.\n"
+    headline = (
+        "" if mean is None else f"Mean AUROC {mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) on held-out patients.\n"
+    )
     return f"""# {manifest.name}, version {manifest.version}
 
 For research and education only. Clinical use requires validation by qualified radiologists.

@@ -86,7 +86,9 @@ class Run:
         self.averaged.eval().requires_grad_(False)
         decayed = [p for p in network.parameters() if p.ndim > 1]
         free = [p for p in network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": fit.weight_decay}, {"params": free, "weight_decay": 0.0}])
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": fit.weight_decay}, {"params": free, "weight_decay": 0.0}]
+        )
         self.phase, self.epoch, self.batch = 0, 0, 0
         self.generator = torch.Generator().manual_seed(fit.seed)
 
@@ -149,7 +151,12 @@ def fit_network(
             loss = _epoch(run, films, spec, fit, phase, augmentation, weight, folder)
             run.epoch, run.batch = run.epoch + 1, 0
             figures = judge(run.averaged, phase.size)
-            place = {"phase": run.phase, "epoch": run.epoch, "size": phase.size, "seconds": round(time.monotonic() - started)}
+            place = {
+                "phase": run.phase,
+                "epoch": run.epoch,
+                "size": phase.size,
+                "seconds": round(time.monotonic() - started),
+            }
             with (folder / HISTORY).open("a", encoding="utf-8") as history:
                 history.write(json.dumps({**place, "loss": round(loss, 4), **figures}) + "\n")
             run.save(folder / CHECKPOINT)
@@ -158,12 +165,25 @@ def fit_network(
 
 
 def _epoch(
-    run: Run, films: Films, spec: InputSpec, fit: Fit, phase: Phase, augmentation: Augmentation, weight: Tensor, folder: Path
+    run: Run,
+    films: Films,
+    spec: InputSpec,
+    fit: Fit,
+    phase: Phase,
+    augmentation: Augmentation,
+    weight: Tensor,
+    folder: Path,
 ) -> float:
     batches = list(_batches(len(films.pixels), phase.batch, fit.seed + 1000 * run.phase + run.epoch))
     total, seen, saved = 0.0, 0, time.monotonic()
     run.network.train()
-    bar = tqdm(total=len(batches), initial=run.batch, desc=f"phase {run.phase + 1} epoch {run.epoch + 1}", unit="batch", mininterval=5)
+    bar = tqdm(
+        total=len(batches),
+        initial=run.batch,
+        desc=f"phase {run.phase + 1} epoch {run.epoch + 1}",
+        unit="batch",
+        mininterval=5,
+    )
     while run.batch < len(batches):
         chosen = batches[run.batch]
         step, steps = run.epoch * len(batches) + run.batch, phase.epochs * len(batches)

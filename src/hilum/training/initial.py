@@ -66,7 +66,9 @@ def load_efficientnet_lite0(trunk: nn.Module) -> None:
     own = [value for module in _pairs(trunk) for part in module for value in part.state_dict(keep_vars=True).values()]
     for target, value in zip(own, given, strict=True):
         if target.shape != value.shape:
-            raise ConfigError(f"EfficientNet-Lite0's weights have a tensor {tuple(value.shape)} where {tuple(target.shape)} fits.")
+            raise ConfigError(
+                f"EfficientNet-Lite0's weights have a tensor {tuple(value.shape)} where {tuple(target.shape)} fits."
+            )
         target.copy_(value)
 
 

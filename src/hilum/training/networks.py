@@ -116,7 +116,9 @@ def densenet121(outputs: int) -> Network:
 # --- inverted residuals: MobileNetV2 and EfficientNet-Lite0 --------------------------------------------------------
 
 
-def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu6: bool = True) -> nn.Sequential:
+def conv_norm(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu6: bool = True
+) -> nn.Sequential:
     """Convolution without bias, batch norm, and ReLU6 unless ``relu6`` is false."""
     layers: list[nn.Module] = [SamePad(kernel)] if stride == 2 else []
     padding = 0 if stride == 2 else kernel // 2

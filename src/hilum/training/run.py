@@ -96,7 +96,9 @@ def _claim(folder: Path, resolved: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     saved = folder / "config.json"
     if saved.exists() and saved.read_bytes() != resolved:
-        raise ConfigError("The output folder holds a training of another configuration. Expected a new folder or the same configuration.")
+        raise ConfigError(
+            "The output folder holds a training of another configuration. Expected a new folder or the same configuration."
+        )
     saved.write_bytes(resolved)
 
 

@@ -51,11 +51,15 @@ def network_to_onnx(network: Network, outputs: int, size: int) -> bytes:
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, size, size])],
         [
             helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["N", outputs]),
-            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", network.head.hidden.in_features, None, None]),
+            helper.make_tensor_value_info(
+                "features", TensorProto.FLOAT, ["N", network.head.hidden.in_features, None, None]
+            ),
         ],
         writer.initialisers,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hilum")
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hilum"
+    )
     onnx.checker.check_model(model)
     return model.SerializeToString()
 

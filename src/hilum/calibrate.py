@@ -1,0 +1,118 @@
+"""Logit → evidence → confidence and probability; how calibrations and operating points are fitted and applied.
+
+Evidence is the natural log of the likelihood ratio that a film gives a finding. Platt scaling (Platt 1999) fits the
+log-odds among the validation films; taking off their own log-odds leaves what the film itself says, however enriched
+with illness those films were.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hilum.errors import DatasetError
+from hilum.records import Array, Calibration, OperatingPoint
+
+RIDGE = 2.0
+"""Pull of the slope towards 1, in units of a film's own information; keeps a rare finding's slope from diverging."""
+TARGET = 0.95
+"""Specificity that ``rule_in`` and sensitivity that ``rule_out`` must reach."""
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(−x)), float64 inside so that it neither overflows nor reaches 0 or 1 early."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(np.asarray(x, dtype=np.float64), -500, 500))))
+
+
+def log_odds(p: float) -> float:
+    """Return the log-odds of a probability strictly between 0 and 1."""
+    return math.log(p / (1 - p))
+
+
+def evidence(logits: Array, calibration: Calibration) -> Array:
+    """Return the log likelihood ratios for a member's logits of one output."""
+    return np.asarray(logits * calibration.slope + calibration.intercept)
+
+
+def confidence(evidence: Array) -> Array:
+    """Return 0–100: how likely the finding would be, had it been as likely as not before the film."""
+    return 100 * sigmoid(evidence)
+
+
+def evidence_of(confidence: float) -> float:
+    """Return the evidence behind a confidence 0–100, kept finite."""
+    return log_odds(min(max(confidence / 100, 1e-12), 1 - 1e-12))
+
+
+def probability(evidence: float, prevalence: float) -> float:
+    """Return 0–1: how likely the finding is where a share ``prevalence`` (0–1) of the films shows it."""
+    return float(sigmoid(np.asarray(evidence + log_odds(prevalence))))
+
+
+def fit_platt(logits: Array, labels: Array) -> Calibration:
+    """Fit a calibration to logits (N,) and labels (N,) of 1 and 0, by Newton's method.
+
+    Labels are softened as Platt does, and the slope is drawn towards 1, so that few or separable films give no wild
+    slope. A slope below zero would turn the finding around: it ends at zero. Raises ``DatasetError`` where all
+    labels are the same.
+    """
+    truth = np.asarray(labels, dtype=np.float64)
+    positives, negatives = int(truth.sum()), int((1 - truth).sum())
+    if not positives or not negatives:
+        raise DatasetError(
+            f"Calibration needs films with and without the finding; found {positives} with, {negatives} without."
+        )
+    prior = math.log(positives / negatives)
+    target = np.where(truth > 0.5, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    x = np.asarray(logits, dtype=np.float64)
+    centre = float(x.mean())
+    design = np.stack([x - centre, np.ones_like(x)], axis=1)
+    slope, intercept = _newton(design, target, np.array([1.0, prior]))
+    slope = max(slope, 0.0)
+    return Calibration(float(slope), float(intercept - slope * centre - prior))
+
+
+def _newton(design: Array, target: Array, start: Array) -> Array:
+    parameters = start
+    for _ in range(100):
+        predicted = sigmoid(design @ parameters)
+        gradient = design.T @ (predicted - target) + np.array([RIDGE * (parameters[0] - 1), 0.0])
+        hessian = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag([RIDGE, 1e-9])
+        step = np.linalg.solve(hessian, gradient)
+        # A step beyond what the quadratic model can be trusted for would overshoot where the films are nearly separable.
+        parameters = parameters - step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))
+        if np.abs(step).max() < 1e-9:
+            break
+    return parameters
+
+
+def choose_operating_points(confidences: Array, labels: Array) -> dict[str, OperatingPoint]:
+    """Return the cuts by policy for confidences (N,), 0–100, and labels (N,) of 1 and 0.
+
+    ``youden``: the largest sensitivity + specificity. ``rule_in``: the largest sensitivity with a specificity of at
+    least 0.95. ``rule_out``: the largest specificity with a sensitivity of at least 0.95.
+    """
+    cuts, sensitivity, specificity = _operating_curve(
+        np.asarray(confidences, dtype=np.float64), np.asarray(labels) > 0.5
+    )
+    goals = {
+        "youden": sensitivity + specificity,
+        "rule_in": np.where(specificity >= TARGET, 1 + sensitivity, specificity),
+        "rule_out": np.where(sensitivity >= TARGET, 1 + specificity, sensitivity),
+    }
+    return {
+        policy: OperatingPoint(float(cuts[at]), float(sensitivity[at]), float(specificity[at]))
+        for policy, goal in goals.items()
+        for at in [int(np.argmax(goal))]
+    }
+
+
+def _operating_curve(confidences: Array, positive: Array) -> tuple[Array, Array, Array]:
+    """Return every cut half-way between two neighbouring confidences, with its sensitivity and specificity."""
+    values = np.unique(confidences)
+    cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [(values[-1] + 100) / 2]])
+    ill, well = np.sort(confidences[positive]), np.sort(confidences[~positive])
+    sensitivity = 1 - np.searchsorted(ill, cuts) / max(1, len(ill))
+    specificity = np.searchsorted(well, cuts) / max(1, len(well))
+    return cuts, sensitivity, specificity

@@ -1,0 +1,138 @@
+"""``hilum models``: which models there are, what they say of themselves, whether they are whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hilum.cli.options import Models, models_folder, open_given
+from hilum.errors import BundleError, BundleNotFound
+
+app = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
+
+
+@app.command("list")
+def list_models(
+    models: Models = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """List the models that would be open, with what they were trained on."""
+    manifests = [member.manifest for member in open_given(models).members]
+    if as_json:
+        rows = [
+            {
+                "name": manifest.name,
+                "id": manifest.id,
+                "version": manifest.version,
+                "architecture": manifest.architecture,
+                "trained_on": asdict(manifest.trained_on),
+                "findings": list(manifest.assessed),
+                "in_ensemble": manifest.in_ensemble,
+                "warnings": list(manifest.warnings),
+            }
+            for manifest in manifests
+        ]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("Name", "Version", "Id", "Findings", "Mean AUROC (95 %)"):
+        table.add_column(column)
+    for manifest in manifests:
+        mean = manifest.figures.get("mean_auroc")
+        figure = "not measured" if mean is None else f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f})"
+        table.add_row(manifest.name, manifest.version, manifest.id, str(len(manifest.assessed)), figure)
+    Console().print(table)
+
+
+@app.command()
+def show(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="As in the list.", show_default=False)],
+    models: Models = None,
+) -> None:
+    """Print a model's manifest as JSON."""
+    from hilum.registry import manifest_to_json
+
+    manifests = {member.manifest.id: member.manifest for member in open_given(models).members}
+    if identifier not in manifests:
+        raise BundleNotFound(f"There is no model {identifier!r}. Expected one of {', '.join(manifests)}.")
+    typer.echo(manifest_to_json(manifests[identifier]).decode(), nl=False)
+
+
+@app.command()
+def verify(models: Models = None) -> None:
+    """Check each bundle's hashes, manifest and golden answers. Exit code 1 if one fails."""
+    from hilum.registry import check_golden, find_bundles, load_bundle, shipped_folder
+    from hilum.runtime import open_session
+
+    console = Console()
+    failed = False
+    own = models_folder(models)
+    for folder in (*find_bundles(shipped_folder()), *(find_bundles(own) if own else ())):
+        try:
+            bundle = load_bundle(folder)
+            check_golden(bundle, open_session(bundle.model))
+        except BundleError as error:
+            failed = True
+            console.print(Text(f"{folder.name}: {error} ({error.code})", style="red"), soft_wrap=True)
+        else:
+            console.print(
+                Text(f"{folder.name}: whole, {bundle.manifest.name} {bundle.manifest.version}"), soft_wrap=True
+            )
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("import")
+def import_h5(
+    file: Annotated[
+        Path, typer.Argument(help="A Keras .h5 file; its sidecar NAME.toml lies beside it.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder that the bundle is written into.")] = Path("models"),
+) -> None:
+    """Turn a Keras .h5 file into a bundle, without running anything that is stored in it."""
+    from hilum.keras_h5 import bundle_from_h5
+    from hilum.registry import MODEL, save_bundle
+
+    bundle = bundle_from_h5(file)
+    saved = save_bundle(out / bundle.manifest.id, bundle.manifest, {MODEL: bundle.model})
+    typer.echo(f"{saved.manifest.name}, version {saved.manifest.version}: {saved.folder}")
+    for warning in saved.manifest.warnings:
+        typer.echo(f"  {warning}")
+
+
+@app.command()
+def combine(
+    data: Annotated[Path, typer.Option(help="Table of labelled films, a CSV.", show_default=False)],
+    validation: Annotated[
+        Path, typer.Option(help="Patients to choose operating points on, a CSV.", show_default=False)
+    ],
+    holdout: Annotated[Path, typer.Option(help="Patients to judge on, a CSV.", show_default=False)],
+    models: Models = None,
+    min_original_width: Annotated[int, typer.Option(help="Leave out films made from smaller originals.")] = 0,
+) -> None:
+    """Measure the members together: the ensemble's operating points and AUROC, written to ensemble.json beside them."""
+    from hilum.cli.evaluate import score_patients
+    from hilum.evaluation.compare import measure_ensemble
+    from hilum.registry import find_bundles, save_ensemble, shipped_folder
+
+    engine = open_given(models)
+    command = f"hilum models combine --data {data} --validation {validation} --holdout {holdout}"
+    command += f" --min-original-width {min_original_width}"
+    record = measure_ensemble(
+        engine,
+        score_patients(engine, data, validation, min_original_width),
+        score_patients(engine, data, holdout, min_original_width),
+        command,
+    )
+    shipped = all(member.bundle.folder in find_bundles(shipped_folder()) for member in engine.members)
+    folder = shipped_folder() if shipped else (models_folder(models) or shipped_folder())
+    save_ensemble(folder, record)
+    typer.echo(f"{folder / 'ensemble.json'}: {len(record.operating_points)} findings of {len(record.members)} members")
+    for name, figure in record.figures.items():
+        typer.echo(f"  {name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")

@@ -1,0 +1,55 @@
+"""What several commands ask for: which models, which policy, which prevalence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum.errors import ConfigError
+from hilum.records import Policy
+
+if TYPE_CHECKING:
+    from hilum.pipeline import Engine
+
+Models = Annotated[Path | None, typer.Option(help="Folder of bundles and .h5 files; ./models is used where it exists.")]
+Prevalences = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prevalence", metavar="FINDING=SHARE", help="The site's own, such as Effusion=0.12; may be repeated."
+    ),
+]
+PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decide what counts as positive.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one network's inference.")]
+
+DEFAULT_MODELS = Path("models")
+
+
+def models_folder(given: Path | None) -> Path | None:
+    """Return the folder given, else ``./models`` where there is one."""
+    return given or (DEFAULT_MODELS if DEFAULT_MODELS.is_dir() else None)
+
+
+def open_given(
+    models: Path | None, policy: Policy = "youden", prevalence: list[str] | None = None, threads: int | None = None
+) -> Engine:
+    """Open the engine that the options describe."""
+    from hilum.pipeline import open_engine
+
+    shares = parse_prevalences(prevalence or [])
+    return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads)
+
+
+def parse_prevalences(texts: list[str]) -> dict[str, float]:
+    """Return finding → share from texts such as ``Effusion=0.12``. Raises ``ConfigError``."""
+    shares = {}
+    for text in texts:
+        name, _, share = text.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            raise ConfigError(
+                f"The prevalence {text!r} is not of the form FINDING=SHARE, such as Effusion=0.12."
+            ) from None
+    return shares

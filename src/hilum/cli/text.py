@@ -1,0 +1,74 @@
+"""One film's answer on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hilum.levels import DISCLAIMER
+from hilum.records import Analysis, Finding
+
+if TYPE_CHECKING:
+    from hilum.cli.analyze import Answer
+
+BAR = 20
+
+
+def print_answer(answer: Answer, console: Console) -> None:
+    """Print the answer for one file: its table, or why there is none."""
+    console.print(Text(answer.file, style="bold"), soft_wrap=True)
+    if answer.analysis is None:
+        console.print(Text(f"  could not be read: {answer.error}", style="red"), soft_wrap=True)
+    elif not answer.analysis.verdict.accepted:
+        for reason in answer.analysis.verdict.reasons:
+            console.print(Text(f"  refused: {reason.message} ({reason.code})", style="yellow"), soft_wrap=True)
+    else:
+        _print_analysis(answer.analysis, console)
+    console.print()
+
+
+def _print_analysis(analysis: Analysis, console: Console) -> None:
+    console.print(Text(f"  {analysis.recommendation}"))
+    above = ", ".join(finding.name for finding in analysis.findings if finding.positive) or "none"
+    console.print(
+        Text(
+            f"  Ensemble confidence {analysis.ensemble_confidence}, {analysis.level}. Above their operating point: {above}."
+        )
+    )
+    for note in (
+        *analysis.conflicts,
+        *(f"{m.name}: {text}" for m in analysis.provenance.models for text in m.warnings),
+    ):
+        console.print(Text(f"  {note}", style="yellow"))
+    console.print(_table(analysis))
+    if analysis.not_assessed:
+        console.print(Text(f"  Not assessed: {', '.join(analysis.not_assessed)}.", style="dim"))
+    for model in analysis.provenance.models:
+        console.print(Text(f"  {model.name}, version {model.version}, sha256 {model.sha256[:12]}…", style="dim"))
+    console.print(Text(f"  {DISCLAIMER}", style="dim"))
+
+
+def _table(analysis: Analysis) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("  Finding", "Confidence", ""):
+        table.add_column(name)
+    for name in ("Operating point", "Spread", "Probability"):
+        table.add_column(name, justify="right")
+    for finding in analysis.findings:
+        table.add_row(*_cells(finding), style="bold" if finding.positive else "")
+    return table
+
+
+def _cells(finding: Finding) -> tuple[str, ...]:
+    place = {True: "above", False: "below", None: ""}[finding.positive]
+    return (
+        f"  {finding.name}",
+        f"{finding.confidence:.1f}",
+        "█" * round(finding.confidence / 100 * BAR),
+        "unknown" if finding.threshold is None else f"{place} {finding.threshold:.1f}",
+        "" if finding.spread is None else f"{finding.spread:.1f}",
+        "unknown" if finding.probability is None else f"{finding.probability:.1%} at {finding.prevalence:.1%}",
+    )

@@ -1,0 +1,156 @@
+"""Several members' answers → one: each member's calibrated answer, and their mean for every finding that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from hilum import calibrate
+from hilum.findings import NORMAL
+from hilum.records import (
+    Array,
+    EnsembleRecord,
+    Finding,
+    Manifest,
+    MemberFinding,
+    MemberResult,
+    OperatingPoint,
+    Output,
+    Policy,
+)
+
+
+def scores(logits: Array, manifest: Manifest) -> Array:
+    """Return a member's raw scores, 0–1, from its logits (K,)."""
+    if manifest.activation == "sigmoid":
+        return calibrate.sigmoid(logits)
+    powers = np.exp(np.asarray(logits, dtype=np.float64) - logits.max())
+    return np.asarray(powers / powers.sum())
+
+
+def member_result(
+    name: str, manifest: Manifest, logits: Array, policy: Policy, prevalence: Mapping[str, float]
+) -> MemberResult:
+    """Return one member's answer from its logits (K,): assessed outputs only, sorted by falling confidence.
+
+    ``name``: the manifest's, made unique among the members. ``prevalence``: finding → 0–1, the site's own; the manifest's reference stands in where it has none.
+    """
+    rows = zip(manifest.outputs, logits.tolist(), scores(logits, manifest).tolist(), strict=True)
+    found = [
+        _member_finding(output, logit, score, policy, prevalence) for output, logit, score in rows if output.assessed
+    ]
+    return MemberResult(
+        model=name,
+        bundle=manifest.id,
+        slot=manifest.slot,
+        calibrated=all(output.calibration is not None for output in manifest.outputs if output.assessed),
+        in_ensemble=manifest.in_ensemble,
+        predictions=tuple(sorted(found, key=lambda finding: -finding.confidence)),
+        not_assessed=tuple(output.name for output in manifest.outputs if not output.assessed),
+        warnings=manifest.warnings,
+    )
+
+
+def _member_finding(
+    output: Output, logit: float, score: float, policy: Policy, prevalence: Mapping[str, float]
+) -> MemberFinding:
+    if output.calibration is None:
+        return MemberFinding(output.name, score, None, 100 * score, None, None, None)
+    evidence = float(calibrate.evidence(np.asarray(logit), output.calibration))
+    confidence = float(calibrate.confidence(np.asarray(evidence)))
+    share = prevalence.get(output.name, output.prevalence)
+    point = output.operating_points.get(policy)
+    return MemberFinding(
+        name=output.name,
+        score=score,
+        evidence=evidence,
+        confidence=confidence,
+        probability=None if share is None else calibrate.probability(evidence, share),
+        threshold=None if point is None else point.threshold,
+        positive=None if point is None else confidence >= point.threshold,
+    )
+
+
+def combine(
+    results: Sequence[MemberResult],
+    manifests: Sequence[Manifest],
+    policy: Policy,
+    prevalence: Mapping[str, float],
+    record: EnsembleRecord | None = None,
+) -> tuple[Finding, ...]:
+    """Return the ensemble's findings, ``Normal`` among them, sorted by falling confidence.
+
+    ``results`` and ``manifests`` belong together by position; members outside the ensemble are left out. ``record`` is
+    what was measured of exactly these members; without it a finding's threshold is the mean of its members', and no
+    sensitivity is known.
+    """
+    members = [pair for pair in zip(results, manifests, strict=True) if pair[0].in_ensemble]
+    names = dict.fromkeys(finding.name for result, _ in members for finding in result.predictions)
+    findings = [_finding(name, members, policy, prevalence, record) for name in names]
+    return tuple(sorted(findings, key=lambda finding: -finding.confidence))
+
+
+def _finding(
+    name: str,
+    members: Sequence[tuple[MemberResult, Manifest]],
+    policy: Policy,
+    prevalence: Mapping[str, float],
+    record: EnsembleRecord | None,
+) -> Finding:
+    answers = {result.model: one for result, _ in members for one in result.predictions if one.name == name}
+    confidences = [answer.confidence for answer in answers.values()]
+    calibrated = all(answer.evidence is not None for answer in answers.values())
+    confidence = fmean(confidences)
+    evidence = calibrate.evidence_of(confidence) if calibrated else None
+    share = prevalence.get(name, _reference_prevalence(name, members))
+    point = _operating_point(name, list(answers.values()), policy, record) if calibrated else None
+    return Finding(
+        name=name,
+        confidence=confidence,
+        evidence=evidence,
+        probability=None if evidence is None or share is None else calibrate.probability(evidence, share),
+        prevalence=share if calibrated else None,
+        spread=max(confidences) - min(confidences) if len(confidences) > 1 else None,
+        threshold=None if point is None else point.threshold,
+        positive=None if point is None else confidence >= point.threshold,
+        sensitivity=None if point is None else point.sensitivity,
+        specificity=None if point is None else point.specificity,
+        members={model: answer.confidence for model, answer in answers.items()},
+    )
+
+
+def _reference_prevalence(name: str, members: Sequence[tuple[MemberResult, Manifest]]) -> float | None:
+    """Return the first member's reference; members trained on one data set agree on it."""
+    known = (o.prevalence for _, manifest in members for o in manifest.outputs if o.name == name and o.assessed)
+    return next((share for share in known if share is not None), None)
+
+
+def _operating_point(
+    name: str, answers: Sequence[MemberFinding], policy: Policy, record: EnsembleRecord | None
+) -> OperatingPoint | None:
+    if record is not None and name in record.operating_points:
+        return record.operating_points[name].get(policy)
+    thresholds = [answer.threshold for answer in answers if answer.threshold is not None]
+    return OperatingPoint(fmean(thresholds), None, None) if len(thresholds) == len(answers) else None
+
+
+def top_finding(findings: Sequence[Finding]) -> Finding | None:
+    """Return the finding with the largest confidence; ``Normal`` is none."""
+    return max((f for f in findings if f.name != NORMAL), key=lambda finding: finding.confidence, default=None)
+
+
+def conflicts(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return where the answer contradicts itself, in words."""
+    positive = [finding.name for finding in findings if finding.positive]
+    others = [name for name in positive if name != NORMAL]
+    if NORMAL not in positive or not others:
+        return ()
+    return (f"{NORMAL} (none of the listed findings) is above its operating point, and so is: {', '.join(others)}.",)
+
+
+def not_assessed(manifests: Sequence[Manifest], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Return what members of the ensemble have an output for, but none assesses."""
+    named = dict.fromkeys(output.name for manifest in manifests if manifest.in_ensemble for output in manifest.outputs)
+    return tuple(sorted(named.keys() - {finding.name for finding in findings}))

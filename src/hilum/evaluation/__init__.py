@@ -1,0 +1,1 @@
+"""Figures on labelled films, always with an interval and always by patient."""

@@ -1,0 +1,87 @@
+"""An ONNX graph as data: the head that heat maps need, and weights stored in half the space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper, numpy_helper
+
+from hilum.errors import Incompatible
+from hilum.records import Array
+
+FLOAT16_FROM = 64
+"""Initialisers with fewer values stay float32: they cost nothing, and clips and scales keep their exact values."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """The dense layers between the pooled feature map and the logits, with a ReLU between each two."""
+
+    layers: tuple[tuple[Array, Array], ...]
+    """Weight (inputs × outputs) and bias (outputs) of each."""
+
+
+def read_head(model: bytes) -> Head | None:
+    """Return the head behind ``features``, or None where it is not global average pooling and dense layers with ReLU."""
+    graph = _parse(model).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    layers: list[tuple[Array, Array]] = []
+    name = "logits"
+    while (node := makers.get(name)) is not None and node.op_type == "Gemm" and len(node.input) == 3:
+        if any(helper.get_attribute_value(attribute) not in (0, 1.0) for attribute in node.attribute):
+            return None
+        weight, bias = (_values(weights, makers, part) for part in node.input[1:])
+        if weight is None or bias is None:
+            return None
+        layers.insert(0, (weight, bias))
+        below = makers.get(node.input[0])
+        if below is None or below.op_type not in ("Relu", "Flatten"):
+            return None
+        name = below.input[0]
+        if below.op_type == "Flatten":
+            pooling = makers.get(name)
+            pooled = pooling is not None and pooling.op_type == "GlobalAveragePool" and pooling.input[0] == "features"
+            return Head(tuple(layers)) if pooled else None
+    return None
+
+
+def with_float16_weights(model: bytes) -> bytes:
+    """Return the graph with its float32 weights stored as float16 and cast back when it is opened.
+
+    The engine folds the casts once, so that it computes in float32 as before; only the file is half as large.
+    """
+    proto = _parse(model)
+    casts = []
+    for tensor in proto.graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < FLOAT16_FROM:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        half = values.astype(np.float16)
+        if not np.isfinite(half).all():
+            raise Incompatible(
+                f"The weights {name} reach {np.abs(values).max():g}. Expected less than 65504, to be stored as float16."
+            )
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *proto.graph.node]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    return proto.SerializeToString()
+
+
+def _parse(model: bytes) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(model)
+    except DecodeError:
+        raise Incompatible("The network is not an ONNX graph.") from None
+
+
+def _values(weights: dict[str, TensorProto], makers: dict[str, onnx.NodeProto], name: str) -> Array | None:
+    """Return a weight by name, through the cast that restores it from float16; None for what is computed."""
+    maker = makers.get(name)
+    tensor = weights.get(maker.input[0] if maker is not None and maker.op_type == "Cast" else name)
+    return None if tensor is None else np.asarray(numpy_helper.to_array(tensor), dtype=np.float32)

@@ -1,0 +1,212 @@
+"""Opening an engine, and the order of the steps from a radiograph to an analysis."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from hilum import __version__, ensemble, explain, gate, keras_h5, levels
+from hilum.errors import BundleNotFound, ConfigError, Incompatible
+from hilum.findings import OUTPUTS
+from hilum.graph import Head, read_head
+from hilum.normalise import normalise
+from hilum.records import (
+    Analysis,
+    EnsembleRecord,
+    Heatmap,
+    Manifest,
+    ModelProvenance,
+    Policy,
+    Provenance,
+    Radiograph,
+    Scored,
+)
+from hilum.registry import Bundle, check_golden, find_bundles, load_bundle, load_ensemble, shipped_folder
+from hilum.runtime import Session, open_session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """An open model."""
+
+    name: str
+    """The manifest's, with the bundle's id behind it where two members share one."""
+    bundle: Bundle
+    session: Session
+    head: Head | None
+    """What heat maps are made from; None where the graph has no pooled head."""
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.bundle.manifest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Engine:
+    """Open members and how their answers are put together. Safe to use from several threads."""
+
+    members: tuple[Member, ...]
+    policy: Policy = "youden"
+    prevalence: Mapping[str, float] | None = None
+    """Finding → 0–1: the site's own."""
+    record: EnsembleRecord | None = None
+    """What was measured of exactly these members together."""
+
+    @property
+    def provenance(self) -> Provenance:
+        models = tuple(
+            ModelProvenance(
+                name=member.name,
+                bundle=member.manifest.id,
+                version=member.manifest.version,
+                sha256=member.bundle.sha256,
+                precision=member.bundle.precision,
+                trained_on=member.manifest.trained_on,
+                warnings=member.manifest.warnings,
+            )
+            for member in self.members
+        )
+        return Provenance(f"hilum {__version__}", models, self.policy)
+
+
+def open_engine(
+    models: Path | str | None = None,
+    *,
+    policy: Policy = "youden",
+    prevalence: Mapping[str, float] | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """Open the bundles that ship, and those of the folder ``models``.
+
+    A ``.h5`` there replaces the shipped member of its slot, a bundle there the shipped one of its id; every other bundle joins. ``prevalence``:
+    finding → 0–1, the site's own. ``threads``: of one network's inference; None takes one a processor, at most four.
+
+    Raises ``BundleNotFound`` where the folder does not exist or there is no model at all, other ``BundleError`` for a model
+    that can't be used, ``ConfigError`` for a policy or prevalence that can't be.
+    """
+    _check(policy, prevalence or {})
+    bundles, record = _bundles(None if models is None else Path(models))
+    if not bundles:
+        raise BundleNotFound(
+            "There is no model. Expected bundles in the package or in the models folder: see hilum train."
+        )
+    names = unique_names([bundle.manifest for bundle in bundles])
+    members = tuple(
+        _open_member(name, bundle, threads or min(4, os.cpu_count() or 1))
+        for name, bundle in zip(names, bundles, strict=True)
+    )
+    return Engine(members, policy, prevalence, record)
+
+
+def _check(policy: str, prevalence: Mapping[str, float]) -> None:
+    if policy not in get_args(Policy):
+        raise ConfigError(f"The policy is {policy!r}. Expected one of {', '.join(get_args(Policy))}.")
+    for name, share in prevalence.items():
+        if name not in OUTPUTS:
+            raise ConfigError(f"A prevalence is given for {name!r}. Expected one of {', '.join(OUTPUTS)}.")
+        if not 0 < share < 1:
+            raise ConfigError(f"The prevalence of {name} is {share:g}. Expected a share between 0 and 1, such as 0.05.")
+
+
+def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | None]:
+    """Return the bundles to open, and the measurement of the ensemble if one fits exactly these."""
+    own, records = [], [load_ensemble(shipped_folder())]
+    if models is not None:
+        if not models.is_dir():
+            raise BundleNotFound(
+                f"The models folder {models} does not exist. Expected a folder of bundles and .h5 files."
+            )
+        own = [keras_h5.bundle_from_h5(path) for path in keras_h5.h5_models(models)]
+        replaced = {bundle.manifest.slot for bundle in own}
+        own += [load_bundle(folder) for folder in find_bundles(models)]
+        records.insert(0, load_ensemble(models))
+    else:
+        replaced = set()
+    ids = Counter(bundle.manifest.id for bundle in own)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise Incompatible(f"Two models have the id {twice[0]}. Expected each id once: rename one of them.")
+    shipped = [
+        bundle
+        for bundle in map(load_bundle, find_bundles(shipped_folder()))
+        if bundle.manifest.id not in ids and bundle.manifest.slot not in replaced
+    ]
+    bundles = tuple(sorted([*own, *shipped], key=_place))
+    opened = {bundle.manifest.id: bundle.sha256 for bundle in bundles if bundle.manifest.in_ensemble}
+    return bundles, next((record for record in records if record is not None and dict(record.members) == opened), None)
+
+
+def _place(bundle: Bundle) -> tuple[int, str]:
+    """Order members: the three classic ones first."""
+    slots = ("densenet", "mobilenet", "custom", None)
+    return slots.index(bundle.manifest.slot), bundle.manifest.id
+
+
+def unique_names(manifests: Sequence[Manifest]) -> tuple[str, ...]:
+    """Return the composed names, with the id behind those that several share."""
+    counts = Counter(manifest.name for manifest in manifests)
+    return tuple(m.name if counts[m.name] == 1 else f"{m.name} [{m.id}]" for m in manifests)
+
+
+def _open_member(name: str, bundle: Bundle, threads: int) -> Member:
+    session = open_session(bundle.model, threads)
+    check_golden(bundle, session)
+    head = read_head(bundle.model) if "features" in session.outputs else None
+    return Member(name, bundle, session, head)
+
+
+def score(image: Radiograph, member: Member) -> Scored:
+    """Run one member's network on a film. Raises ``Incompatible`` if it does not fit its manifest."""
+    scored = member.session.run(normalise(image, member.manifest.input))
+    if scored.logits.shape != (len(member.manifest.outputs),):
+        raise Incompatible(
+            f"{member.name} gave {scored.logits.size} outputs. Expected the {len(member.manifest.outputs)} of its manifest."
+        )
+    return scored
+
+
+def analyze(image: Radiograph, engine: Engine) -> Analysis:
+    """Read one radiograph: judge it, score it by every member, combine, explain."""
+    verdict = gate.judge(image)
+    if not verdict.accepted:
+        return Analysis(image.source, verdict, engine.provenance)
+    scored = [score(image, member) for member in engine.members]
+    manifests = [member.manifest for member in engine.members]
+    prevalence = engine.prevalence or {}
+    results = tuple(
+        ensemble.member_result(member.name, member.manifest, one.logits, engine.policy, prevalence)
+        for member, one in zip(engine.members, scored, strict=True)
+    )
+    findings = ensemble.combine(results, manifests, engine.policy, prevalence, engine.record)
+    top = ensemble.top_finding(findings)
+    confidence = None if top is None else round(top.confidence, 1)
+    maps, no_maps = _explain(image, engine, scored)
+    return Analysis(
+        source=image.source,
+        verdict=verdict,
+        provenance=engine.provenance,
+        findings=findings,
+        not_assessed=ensemble.not_assessed(manifests, findings),
+        members=results,
+        heatmaps=maps,
+        no_heatmap=no_maps,
+        ensemble_confidence=confidence,
+        level=None if confidence is None else levels.level(confidence),
+        recommendation=None if confidence is None else levels.recommendation(confidence),
+        conflicts=ensemble.conflicts(findings),
+    )
+
+
+def _explain(image: Radiograph, engine: Engine, scored: Sequence[Scored]) -> tuple[tuple[Heatmap, ...], dict[str, str]]:
+    height, width = image.pixels.shape
+    maps: list[Heatmap] = []
+    none: dict[str, str] = {}
+    for member, one in zip(engine.members, scored, strict=True):
+        if member.head is None:
+            none[member.name] = "the network does not end in global average pooling and dense layers with ReLU"
+        else:
+            maps += explain.heatmaps(member.name, one, member.head, member.manifest, width, height)
+    return tuple(maps), none

@@ -1,0 +1,194 @@
+"""A bundle folder on disk ↔ a bundle in memory: hashes before parsing, manifests checked field by field, golden vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from hilum.errors import BundleNotFound, HashMismatch, Incompatible
+from hilum.normalise import scale_pixels
+from hilum.records import EnsembleRecord, Manifest
+from hilum.runtime import Session
+
+MANIFEST_SCHEMA = 1
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+GOLDEN = "golden.npz"
+ENSEMBLE = "ensemble.json"
+MAX_FILE_BYTES = 2**31 - 1
+MAX_RECORD_BYTES = 2**20
+GOLDEN_TOLERANCE = 2e-3
+"""Largest difference of a logit between machines. Float32 sums in another order differ by less than 1e-4."""
+
+_MANIFEST = TypeAdapter(Manifest)
+_ENSEMBLE = TypeAdapter(EnsembleRecord)
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A model with everything that is known of it."""
+
+    manifest: Manifest
+    sha256: str
+    """Of the manifest's bytes, which name every other file's; of the file itself for a ``.h5``."""
+    model: bytes
+    """The ONNX graph."""
+    precision: str
+    """What it computes in: ``fp32``."""
+    folder: Path | None = None
+    golden: bytes | None = None
+    """An .npz of ``pixels`` (uint8, N×H×W, bright = dense) and the ``logits`` (N×K) that they must give."""
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the bundles that are part of the package."""
+    return Path(__file__).parent / "bundles"
+
+
+def find_bundles(folder: Path) -> tuple[Path, ...]:
+    """Return the bundle folders directly below ``folder``, sorted by name."""
+    return tuple(sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")))
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle. Every file's hash is checked before a byte of it is parsed.
+
+    Raises ``BundleNotFound``, ``HashMismatch`` or ``Incompatible``.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise BundleNotFound(f"There is no bundle in {folder}. Expected a folder with a {MANIFEST}.")
+    raw = _read(folder / MANIFEST, MAX_RECORD_BYTES)
+    manifest = manifest_from_json(raw)
+    files = {name: _read_checked(folder / name, digest) for name, digest in manifest.files.items()}
+    if MODEL not in files:
+        raise Incompatible(f"The manifest of {manifest.id} names no {MODEL}.")
+    return Bundle(manifest, _digest(raw), files[MODEL], "fp32", folder, files.get(GOLDEN))
+
+
+def save_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle's files and the manifest with their hashes, and return it as loaded again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    hashed = replace(manifest, files={name: _digest(content) for name, content in sorted(files.items())})
+    (folder / MANIFEST).write_bytes(manifest_to_json(hashed))
+    return load_bundle(folder)
+
+
+def manifest_to_json(manifest: Manifest) -> bytes:
+    """Return a manifest as its file's bytes."""
+    return _MANIFEST.dump_json(manifest, indent=2) + b"\n"
+
+
+def manifest_from_json(raw: bytes) -> Manifest:
+    """Read a manifest, strictly. Raises ``Incompatible`` that names what is wrong."""
+    manifest = _from_json(_MANIFEST, raw, "manifest")
+    faults = [
+        (manifest.schema != MANIFEST_SCHEMA, f"schema {manifest.schema} where this version reads {MANIFEST_SCHEMA}"),
+        (not _ID.fullmatch(manifest.id), "an id of other than lower case letters, digits and single hyphens"),
+        (len({output.name for output in manifest.outputs}) < len(manifest.outputs), "an output twice"),
+        (not manifest.outputs, "no outputs"),
+        (any(not _FILE_NAME.fullmatch(name) for name in manifest.files), "a file name that is not a plain name"),
+        (
+            not len(manifest.input.mean) == len(manifest.input.std) == manifest.input.channels,
+            "an input whose mean, std and channels differ in length",
+        ),
+        (0 in manifest.input.std, "an input with a standard deviation of 0"),
+        (
+            any(not 0 < o.prevalence < 1 for o in manifest.outputs if o.prevalence is not None),
+            "a prevalence outside 0–1",
+        ),
+    ]
+    if wrong := [text for found, text in faults if found]:
+        raise Incompatible(f"The manifest has {'; '.join(wrong)}. Use a bundle made for this version of hilum.")
+    return manifest
+
+
+def load_ensemble(folder: Path) -> EnsembleRecord | None:
+    """Return what was measured of the bundles in ``folder`` together, or None where nothing was."""
+    path = folder / ENSEMBLE
+    return _from_json(_ENSEMBLE, _read(path, MAX_RECORD_BYTES), "ensemble record") if path.is_file() else None
+
+
+def save_ensemble(folder: Path, record: EnsembleRecord) -> None:
+    """Write the ensemble record beside the bundles that it was measured on."""
+    (folder / ENSEMBLE).write_bytes(_ENSEMBLE.dump_json(record, indent=2) + b"\n")
+
+
+def check_golden(bundle: Bundle, session: Session) -> None:
+    """Raise ``Incompatible`` unless the open network gives the golden logits; nothing to do for a bundle without any."""
+    if bundle.golden is None:
+        return
+    with np.load(io.BytesIO(bundle.golden), allow_pickle=False) as stored:
+        pixels, expected = stored["pixels"], stored["logits"]
+    inputs = scale_pixels(pixels.astype(np.float32) / 255, bundle.manifest.input)
+    (logits,) = session.evaluate(np.ascontiguousarray(inputs), "logits")
+    difference = float(np.abs(logits - expected).max()) if logits.shape == expected.shape else float("inf")
+    if not difference <= GOLDEN_TOLERANCE:
+        raise Incompatible(
+            f"{bundle.manifest.name} does not give its golden answers on this machine: logits differ by {difference:g}, "
+            f"expected at most {GOLDEN_TOLERANCE:g}. Do not use it here; report the processor and onnxruntime's version."
+        )
+
+
+def _from_json(adapter: TypeAdapter[Record], raw: bytes, what: str) -> Record:
+    try:
+        given = json.loads(raw)
+        record = adapter.validate_json(raw)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        raise Incompatible(f"The {what} is wrong at {wrong}.") from None
+    except ValueError:
+        raise Incompatible(f"The {what} is not valid JSON.") from None
+    if unknown := _unknown(given, adapter.dump_python(record, mode="json")):
+        raise Incompatible(f"The {what} has the unknown field {unknown}. It may be made for a newer version of hilum.")
+    return record
+
+
+def _unknown(given: Any, read: Any) -> str | None:
+    """Return the place of the first field in ``given`` that reading it dropped."""
+    if isinstance(given, dict) and isinstance(read, dict):
+        for key, value in given.items():
+            if key not in read:
+                return str(key)
+            if (below := _unknown(value, read[key])) is not None:
+                return f"{key}.{below}"
+    if isinstance(given, list) and isinstance(read, list):
+        for number, (one, other) in enumerate(zip(given, read, strict=False)):
+            if (below := _unknown(one, other)) is not None:
+                return f"{number}.{below}"
+    return None
+
+
+def _read(path: Path, limit: int) -> bytes:
+    if not path.is_file():
+        raise HashMismatch(f"The file {path.name} that the manifest names is missing. Copy the whole bundle again.")
+    if (size := path.stat().st_size) > limit:
+        raise Incompatible(f"{path.name} has {size:,} bytes. Expected at most {limit:,}.")
+    return path.read_bytes()
+
+
+def _read_checked(path: Path, digest: str) -> bytes:
+    content = _read(path, MAX_FILE_BYTES)
+    if (found := _digest(content)) != digest:
+        raise HashMismatch(
+            f"{path.name} has the sha256 {found[:12]}…, but the manifest names {digest[:12]}…. It was changed or damaged: "
+            "copy the whole bundle again."
+        )
+    return content
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

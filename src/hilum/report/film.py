@@ -1,0 +1,67 @@
+"""The film as a picture for people, plain or with a heat map over it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from hilum.records import Array, Heatmap, Radiograph
+
+STOPS: Array = np.array([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]], dtype=np.float32)
+"""Five stops of a map from dark violet to light yellow, told apart by lightness alone too."""
+STRENGTH = 0.6
+"""Opacity of a heat map where it is 1."""
+
+
+def film_png(image: Radiograph, longest: int = 1024) -> bytes:
+    """Return the film as an 8-bit grey PNG, bright = dense, at most ``longest`` pixels on its longer side."""
+    return _png(_thumbnail(image, longest))
+
+
+def overlay_png(image: Radiograph, heatmap: Array, box: tuple[float, float, float, float], longest: int = 512) -> bytes:
+    """Return the film with a heat map (h×w, 0–1, over ``box`` in film pixels) in colour, as an RGB PNG."""
+    film = _thumbnail(image, longest)
+    width, height = film.size
+    shrink = width / image.pixels.shape[1]
+    x, y, w, h = (round(edge * shrink) for edge in box)
+    spread = Image.fromarray(np.asarray(heatmap, dtype=np.float32)).resize(
+        (max(1, w), max(1, h)), Image.Resampling.BICUBIC
+    )
+    whole = Image.new("F", (width, height))
+    whole.paste(spread, (x, y))
+    heat = np.clip(np.asarray(whole), 0, 1)[..., np.newaxis]
+    grey = np.asarray(film, dtype=np.float32)[..., np.newaxis]
+    mixed = grey * (1 - STRENGTH * heat) + _colour(heat[..., 0]) * (STRENGTH * heat)
+    return _png(Image.fromarray(np.asarray(np.rint(np.clip(mixed, 0, 255)), dtype=np.uint8)))
+
+
+def mean_map(heatmaps: Sequence[Heatmap], finding: str) -> Heatmap | None:
+    """Return the mean of the members' maps of one finding that share a grid and a field, or None where there is none."""
+    own = [heatmap for heatmap in heatmaps if heatmap.finding == finding]
+    alike = [one for one in own if one.values.shape == own[0].values.shape and one.box == own[0].box]
+    if not alike:
+        return None
+    names = ", ".join(one.model for one in alike)
+    return Heatmap(finding, names, np.mean([one.values for one in alike], axis=0, dtype=np.float32), alike[0].box)
+
+
+def _colour(heat: Array) -> Array:
+    places = np.linspace(0, 1, len(STOPS))
+    return np.stack([np.interp(heat, places, STOPS[:, channel]) for channel in range(3)], axis=-1)
+
+
+def _thumbnail(image: Radiograph, longest: int) -> Image.Image:
+    rows, columns = image.pixels.shape
+    shrink = min(1.0, longest / max(rows, columns))
+    size = max(1, round(columns * shrink)), max(1, round(rows * shrink))
+    film = Image.fromarray(np.asarray(np.rint(image.pixels * 255), dtype=np.uint8))
+    return film if size == film.size else film.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

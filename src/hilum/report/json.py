@@ -1,0 +1,130 @@
+"""The analysis as JSON: the one shape behind the command line, the HTTP interface and the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from hilum.levels import DISCLAIMER
+from hilum.records import Analysis, Finding, Heatmap, MemberFinding, MemberResult, Slot
+
+SLOTS: tuple[tuple[str, Slot], ...] = (
+    ("densenet_result", "densenet"),
+    ("mobilenet_result", "mobilenet"),
+    ("custom_result", "custom"),
+)
+
+
+def to_dict(analysis: Analysis) -> dict[str, Any]:
+    """Return everything that the analysis holds, ready for JSON: confidences 0–100 to 0.1, shares 0–1 to 0.0001."""
+    return {
+        "accepted": analysis.verdict.accepted,
+        "reasons": [asdict(reason) for reason in analysis.verdict.reasons],
+        "findings": [_finding(finding) for finding in analysis.findings],
+        "not_assessed": list(analysis.not_assessed),
+        "ensemble_confidence": analysis.ensemble_confidence,
+        "level": analysis.level,
+        "recommendation": analysis.recommendation,
+        "conflicts": list(analysis.conflicts),
+        "members": [_member(member) for member in analysis.members],
+        "heatmaps": [_heatmap(heatmap) for heatmap in analysis.heatmaps],
+        "no_heatmap": dict(analysis.no_heatmap),
+        "models": [asdict(model) for model in analysis.provenance.models],
+        "source": asdict(analysis.source),
+        "policy": analysis.provenance.policy,
+        "software": analysis.provenance.software,
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def to_json(analysis: Analysis) -> bytes:
+    """Return ``to_dict`` as UTF-8 JSON on one line."""
+    return json.dumps(to_dict(analysis), ensure_ascii=False, allow_nan=False).encode()
+
+
+def ml_analysis(analysis: Analysis) -> dict[str, Any]:
+    """Return the ``analysis`` part of the HTTP answer: the three classic members by slot, and the rest as ``details``."""
+    by_slot: dict[str | None, MemberResult] = {}
+    for member in analysis.members:
+        by_slot.setdefault(member.slot, member)
+    return {
+        "ensemble_confidence": analysis.ensemble_confidence,
+        **{key: _classic(by_slot.get(slot)) for key, slot in SLOTS},
+        "recommendation": analysis.recommendation,
+        "details": to_dict(analysis),
+    }
+
+
+def _classic(member: MemberResult | None) -> dict[str, Any] | None:
+    if member is None or not member.predictions:
+        return None
+    return {
+        "model": member.model,
+        "top_prediction": member.predictions[0].name,
+        "confidence": _percent(member.predictions[0].confidence),
+        "predictions": [
+            {"class": one.name, "confidence": _percent(one.confidence), "score": _share(one.score)}
+            for one in member.predictions
+        ],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "confidence": _percent(finding.confidence),
+        "evidence": _share(finding.evidence),
+        "probability": _share(finding.probability),
+        "prevalence": finding.prevalence,
+        "spread": _percent(finding.spread),
+        "threshold": _percent(finding.threshold),
+        "positive": finding.positive,
+        "margin": _percent(finding.margin),
+        "sensitivity": _share(finding.sensitivity),
+        "specificity": _share(finding.specificity),
+        "members": {name: _percent(confidence) for name, confidence in finding.members.items()},
+    }
+
+
+def _member(member: MemberResult) -> dict[str, Any]:
+    return {
+        "model": member.model,
+        "bundle": member.bundle,
+        "slot": member.slot,
+        "calibrated": member.calibrated,
+        "in_ensemble": member.in_ensemble,
+        "predictions": [_prediction(one) for one in member.predictions],
+        "not_assessed": list(member.not_assessed),
+        "warnings": list(member.warnings),
+    }
+
+
+def _prediction(one: MemberFinding) -> Mapping[str, Any]:
+    return {
+        "name": one.name,
+        "score": _share(one.score),
+        "evidence": _share(one.evidence),
+        "confidence": _percent(one.confidence),
+        "probability": _share(one.probability),
+        "threshold": _percent(one.threshold),
+        "positive": one.positive,
+    }
+
+
+def _heatmap(heatmap: Heatmap) -> Mapping[str, Any]:
+    return {
+        "finding": heatmap.finding,
+        "model": heatmap.model,
+        "box": [round(edge, 1) for edge in heatmap.box],
+        "values": [[round(float(value), 3) for value in row] for row in heatmap.values],
+    }
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
