@@ -13,10 +13,10 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from hilum.errors import HilumError, UnreadableImage, UnsupportedSyntax
+from hilum.errors import UnsupportedSyntax
+from hilum.images.edge import at_edge
 from hilum.images.grey import grey_of
 from hilum.images.limits import Limits, check_size
-from hilum.images.quiet import quiet
 from hilum.images.sniff import Format
 from hilum.records import Array, Radiograph, Source
 
@@ -40,6 +40,8 @@ _READERS: dict[Format, type[ImageFile.ImageFile]] = {
     "WebP": WebPImageFile,
 }
 _WIDTHS = (8, 10, 12, 14, 16)
+# Lossy encoders give grey films a trace of colour.
+_GREY = 1 / 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,8 @@ class _Grey:
 
 def read_raster(data: bytes, kind: Format, sha256: str, limits: Limits) -> Radiograph:
     """Decode the first frame of ``data``. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge."""
-    try:
-        with quiet():
-            return _read(data, kind, sha256, limits)
-    except HilumError:
-        raise
-    except Exception:  # noqa: BLE001 the edge to third-party decoders, which raise anything on a broken file
-        pass
-    # Outside of the handler, so that the decoder's message, which may quote the file, is not even chained.
-    raise UnreadableImage(
-        f"The {kind} image is broken or incomplete: its pixels can't be decoded. Export the film again."
-    )
+    problem = f"The {kind} image is broken or incomplete: it can't be decoded. Export the film again."
+    return at_edge(problem, lambda: _read(data, kind, sha256, limits))
 
 
 def _read(data: bytes, kind: Format, sha256: str, limits: Limits) -> Radiograph:
@@ -130,7 +123,9 @@ def _to_grey(image: ImageFile.ImageFile, bits: int) -> _Grey:
     notes = ("16-bit colour read at 8 bits",) if bits == 16 else ()
     colour, flattened = _flatten(image)
     grey, chroma = grey_of(colour)
-    return _Grey(grey, chroma, (*notes, *flattened, "colour turned to grey") if chroma else (*notes, *flattened))
+    return _Grey(
+        grey, chroma, (*notes, *flattened, "colour turned to grey") if chroma > _GREY else (*notes, *flattened)
+    )
 
 
 def _flatten(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

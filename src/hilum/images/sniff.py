@@ -48,12 +48,13 @@ def sniff(data: bytes) -> Format:
 
 
 def _is_bare_dicom(data: bytes) -> bool:
-    """Say whether a DICOM data set begins at once, without preamble: group 0002 or 0008, a low element, a short value."""
-    for order in ("little", "big"):
-        group = int.from_bytes(data[0:2], order)  # type: ignore[arg-type]
-        element = int.from_bytes(data[2:4], order)  # type: ignore[arg-type]
-        if group in (2, 8) and element <= 0x70 and len(data) >= 16:
-            explicit = data[4:6].isalpha() and data[4:6].isupper()
-            length = int.from_bytes(data[6:8] if explicit else data[4:8], order)  # type: ignore[arg-type]
-            return explicit or length <= len(data)
-    return False
+    """Say whether a DICOM data set begins at once: group 0002 or 0008, a low element, a value that fits."""
+    return len(data) >= 16 and (_begins_data_set(data, "little") or _begins_data_set(data, "big"))
+
+
+def _begins_data_set(data: bytes, order: Literal["little", "big"]) -> bool:
+    group, element = int.from_bytes(data[0:2], order), int.from_bytes(data[2:4], order)
+    if group not in (2, 8) or element > 0x70:
+        return False
+    explicit = data[4:6].isalpha() and data[4:6].isupper()
+    return explicit or int.from_bytes(data[4:8], order) <= len(data)

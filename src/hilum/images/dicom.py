@@ -1,0 +1,82 @@
+"""DICOM CR, DX and secondary captures to a radiograph. The one place where polarity is inverted, once and last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom.pixels import apply_color_lut
+
+from hilum.images.edge import at_edge
+from hilum.images.frame import decode_first
+from hilum.images.grey import grey_of
+from hilum.images.header import GREY, Header, read_header
+from hilum.images.limits import Limits
+from hilum.images.shades import Flags, shades
+from hilum.records import Array, Radiograph, Source
+
+_PROBLEM = "The DICOM object is broken or incomplete: it can't be decoded. Export the film again."
+
+
+def read_dicom(data: bytes, sha256: str, limits: Limits) -> Radiograph:
+    """Decode the first frame of ``data``. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge."""
+    return at_edge(_PROBLEM, lambda: _read(data, sha256, limits))
+
+
+def _read(data: bytes, sha256: str, limits: Limits) -> Radiograph:
+    header = read_header(data, limits)
+    frame, photometric = decode_first(header)
+    chroma = 0.0
+    if header.photometric in GREY:
+        pixels, notes = _film(frame, header)
+    else:
+        pixels, chroma = _colour_film(frame, photometric, header)
+        notes = ("colour turned to grey",)
+    if header.frames > 1:
+        notes = ("the first of several frames", *notes)
+    source = Source(
+        "DICOM", header.width, header.height, header.bits, sha256, header.photometric, header.projection, notes
+    )
+    return Radiograph(pixels, source, chroma)
+
+
+def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Array, tuple[str, ...]]:
+    """Turn stored grey values into a film. Each value's shade is worked out once and then looked up for all pixels."""
+    index = frame.view(f"u{frame.itemsize}")
+    values = np.arange(1 << 8 * frame.itemsize, dtype=index.dtype).view(frame.dtype).astype(np.float64)
+    seen = np.zeros(len(values), dtype=bool)
+    seen[index] = True
+    padding = _padding(values, header)
+    # A film that is nothing but padding has no padding.
+    padding &= (seen & ~padding).any()
+    padded = bool((seen & padding).any())
+    table, words = shades(values, seen & ~padding, header.dataset)
+    inverted = header.photometric == "MONOCHROME1" or header.dataset.get("PresentationLUTShape") == "INVERSE"
+    if inverted:
+        table = 1 - table
+    table[padding] = 0
+    notes = (words, *(("padding shown black",) if padded else ()), *(("polarity inverted",) if inverted else ()))
+    return table.astype(np.float32)[index], notes
+
+
+def _padding(values: npt.NDArray[np.float64], header: Header) -> Flags:
+    """Mark the stored values that mean "no detector here"."""
+    first = header.dataset.get("PixelPaddingValue")
+    if first is None:
+        return np.zeros(len(values), dtype=bool)
+    last = header.dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(first), int(first if last is None else last)))
+    return (values >= low) & (values <= high)
+
+
+def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> tuple[Array, float]:
+    bits = header.bits
+    if photometric == "PALETTE COLOR":
+        frame = apply_color_lut(frame, header.dataset)
+        bits = 8 * frame.itemsize
+    # Colour is for pictures of films, never for films: 8 bits of it are enough.
+    eight = (frame.view(f"u{frame.itemsize}") >> max(bits - 8, 0)).astype(np.uint8)
+    grey, chroma = grey_of(Image.fromarray(np.ascontiguousarray(eight)))
+    return np.divide(np.asarray(grey), np.float32((1 << min(bits, 8)) - 1), dtype=np.float32), chroma

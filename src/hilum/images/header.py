@@ -1,0 +1,196 @@
+"""A DICOM file's header: only what a film needs, checked before a pixel is decoded. Nothing personal is ever parsed."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom import dcmread
+from pydicom.datadict import tag_for_keyword
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from hilum.errors import ImageTooLarge, UnreadableImage, UnsupportedSyntax
+from hilum.images.limits import Limits, check_size
+
+_KEYWORDS = (
+    "Modality",
+    "ViewPosition",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "VOILUTSequence",
+    "WindowCenter",
+    "WindowWidth",
+    "VOILUTFunction",
+    "PresentationLUTShape",
+    "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+    "PixelData",
+)
+_TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+_COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+# OT and SC: what digitised films are often labelled. Absent: allowed, since the gate judges the picture itself.
+_PROJECTION = ("CR", "DX", "RG", "SC", "OT", "")
+# Shown in messages and records; anything else that stands there could be free text, and is not repeated.
+_MODALITIES = frozenset(
+    ["AU", "BI", "CT", "DOC", "ECG", "ES", "GM", "IO", "IVUS", "KO", "MG", "MR", "NM", "OP", "OPT", "PR", "PT", "PX", "RF", "RTDOSE", "RTPLAN", "SEG", "SM", "SR", "US", "XA", "XC"]
+)
+_VIEWS = frozenset(["AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL"])
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The checked header of an image."""
+
+    dataset: Dataset
+    """The elements of this module's list, and no other."""
+    syntax: UID
+    """How the pixels are encoded; deflated is already inflated."""
+    width: int
+    height: int
+    samples: int
+    bits: int
+    """Stored per sample."""
+    frames: int
+    photometric: str
+    projection: str | None
+
+
+def read_header(data: bytes, limits: Limits) -> Header:
+    """Parse and check the header. Raises UnreadableImage, UnsupportedSyntax, ImageTooLarge, or what pydicom raises."""
+    dataset, syntax = _parse(data, limits)
+    _check_kind(dataset)
+    samples, bits, allocated = (whole(dataset, name) for name in ("SamplesPerPixel", "BitsStored", "BitsAllocated"))
+    width, height = whole(dataset, "Columns"), whole(dataset, "Rows")
+    photometric = str(dataset.get("PhotometricInterpretation", ""))
+    _check_encoding(photometric, samples, bits, allocated)
+    if whole(dataset, "HighBit", bits - 1) != bits - 1:
+        raise UnsupportedSyntax("The stored bits do not end at the lowest bit of their word. Export the film again.")
+    # Decoded, and once more while bits or colours are put in order.
+    check_size(width, height, samples * allocated // 8 * 2, limits)
+    frames = whole(dataset, "NumberOfFrames", 1)
+    view = str(dataset.get("ViewPosition", "")).strip().upper()
+    projection = view if view in _VIEWS else None
+    return Header(dataset, syntax, width, height, samples, bits, frames, photometric, projection)
+
+
+def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
+    """Return a whole number of the header. Raises UnreadableImage where it is absent and has no default, or negative."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        if default is None:
+            raise UnreadableImage(f"The DICOM header lacks {keyword}. Export the film again.")
+        return default
+    number = int(value)
+    if number < 0:
+        raise UnreadableImage(f"The DICOM header's {keyword} is negative. Export the film again.")
+    return number
+
+
+def real(dataset: Dataset, keyword: str) -> float | None:
+    """Return the first value of a decimal element; None where it is absent. Raises UnreadableImage for NaN or infinity."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return None
+    if isinstance(value, list) or hasattr(value, "__len__"):
+        value = value[0]
+    number = float(value)
+    if not math.isfinite(number):
+        raise UnreadableImage(f"The DICOM header's {keyword} is not a finite number. Export the film again.")
+    return number
+
+
+def _parse(data: bytes, limits: Limits) -> tuple[Dataset, UID]:
+    if (start := _deflated_start(data)) is not None:
+        inflated = BytesIO(_inflate(data, start, limits))
+        return read_dataset(inflated, False, True, specific_tags=_TAGS), ExplicitVRLittleEndian
+    # Force: a file without preamble or file meta information is read as well.
+    dataset = dcmread(BytesIO(data), force=True, specific_tags=_TAGS)
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        implicit, little = dataset.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    return dataset, UID(syntax)
+
+
+def _deflated_start(data: bytes) -> int | None:
+    """Return where a deflated data set begins; None for any other transfer syntax."""
+    place = 132 if data[128:132] == b"DICM" else 0
+    deflated = False
+    # File meta information is always explicit, little endian.
+    while data[place : place + 2] == b"\x02\0":
+        element, vr, length = struct.unpack_from("<H2sH", data, place + 2)
+        place += 8
+        if vr in (b"OB", b"UN"):
+            (length,) = struct.unpack_from("<I", data, place)
+            place += 4
+        if element == 0x0010:
+            deflated = data[place : place + length].rstrip(b"\0 ") == DeflatedExplicitVRLittleEndian.encode()
+        place += length
+    return place if deflated else None
+
+
+def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
+    """Inflate a data set, at most a quarter of the memory limit: it is copied while it is parsed and decoded."""
+    most = limits.max_memory // 4
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(memoryview(data)[start:], most)
+    if inflater.unconsumed_tail:
+        raise ImageTooLarge(f"The deflated data set is larger than {most:,} bytes. Send one film, not deflated.")
+    return inflated
+
+
+def _check_kind(dataset: Dataset) -> None:
+    """Refuse what is not an image, and what is not a projection radiograph."""
+    modality = str(dataset.get("Modality", "") or "").strip()
+    if modality not in _PROJECTION:
+        named = f"of modality {modality}" if modality in _MODALITIES else "of a modality not known here"
+        raise UnsupportedSyntax(
+            f"A DICOM object {named} is not a projection radiograph. Expected CR, DX or a secondary capture."
+        )
+    if "PixelData" not in dataset or not dataset["PixelData"].value:
+        raise UnreadableImage("The DICOM object holds no pixel data, or is cut off before them. Expected an image.")
+
+
+def _check_encoding(photometric: str, samples: int, bits: int, allocated: int) -> None:
+    if photometric not in GREY and photometric not in _COLOUR:
+        raise UnsupportedSyntax(
+            "The DICOM header's Photometric Interpretation is absent or not read here. "
+            f"Expected one of {', '.join((*GREY, *_COLOUR))}."
+        )
+    if samples != (1 if photometric in (*GREY, "PALETTE COLOR") else 3):
+        raise UnreadableImage(f"{samples} samples per pixel do not fit {photometric}. Export the film again.")
+    if allocated not in (8, 16) or not 1 <= bits <= allocated:
+        raise UnsupportedSyntax(f"{bits} bits stored in {allocated} are not read. Expected up to 8 in 8 or 16 in 16.")

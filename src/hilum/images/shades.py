@@ -1,0 +1,96 @@
+"""From stored DICOM grey values to shades 0–1: modality LUT or rescale, then VOI LUT, window or the whole range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from hilum.errors import UnreadableImage
+from hilum.images.header import real
+
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+def shades(stored: Values, seen: Flags, dataset: Dataset) -> tuple[Values, str]:
+    """Return the shade, 0–1, of each stored value, and in words how it was chosen.
+
+    ``stored`` are all values that a pixel could have; ``seen`` marks those that pixels have, padding left out.
+    Raises UnreadableImage for a rescale or table that gives no finite shades.
+    """
+    values = _modality(stored, dataset)
+    if not np.isfinite(values[seen]).all():
+        raise UnreadableImage("The DICOM header's rescale gives values that are not finite. Export the film again.")
+    low, high = values[seen].min(), values[seen].max()
+    if dataset.get("VOILUTSequence"):
+        result, words = _voi_table(values, dataset.VOILUTSequence[0]), "shown by its VOI LUT"
+    else:
+        result, words = _window(values, dataset)
+    # A window that lies beside the pixels would make the film blank.
+    if result is not None and (low == high or np.ptp(result[seen]) > 0):
+        return result, words
+    words = (
+        "no window in the header: shown from its lowest to its highest value"
+        if result is None
+        else ("window beside the pixels' values: shown from the lowest to the highest instead")
+    )
+    return np.clip((values - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1), words
+
+
+def _modality(stored: Values, dataset: Dataset) -> Values:
+    if dataset.get("ModalityLUTSequence"):
+        first, table, _ = _table(dataset.ModalityLUTSequence[0], stored)
+        return _look_up(stored, first, table)
+    slope, intercept = real(dataset, "RescaleSlope"), real(dataset, "RescaleIntercept")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return stored * (1.0 if slope is None else slope) + (intercept or 0.0)
+
+
+def _voi_table(values: Values, item: Dataset) -> Values:
+    first, table, bits = _table(item, values)
+    # Some writers state fewer bits than their table uses.
+    return _look_up(values, first, table) / max(float((1 << bits) - 1), table.max())
+
+
+def _window(values: Values, dataset: Dataset) -> tuple[Values | None, str]:
+    """Apply the first window (PS3.3, C.11.2.1.2 and C.11.2.1.3); None where there is none that can be used."""
+    centre, width = real(dataset, "WindowCenter"), real(dataset, "WindowWidth")
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip()
+    if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
+        return None, ""
+    if function == "SIGMOID":
+        # Beyond ±700 the exponential leaves the floats, and the shade is 0 or 1 long before.
+        return 1 / (
+            1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))
+        ), "shown by its first window (sigmoid)"
+    if function == "LINEAR_EXACT":
+        return np.clip((values - centre) / width + 0.5, 0, 1), "shown by its first window (exact)"
+    return np.clip((values - centre + 0.5) / max(width - 1, 1e-9) + 0.5, 0, 1), "shown by its first window"
+
+
+def _table(item: Dataset, values: Values) -> tuple[int, Values, int]:
+    """Return a look-up table's first mapped value, its entries and their bits. Raises UnreadableImage."""
+    count, first, bits = (int(value) for value in _words(item["LUTDescriptor"].value, 3))
+    # Written as unsigned words whatever the sign; 0 stands for 65,536.
+    count = count % 65536 or 65536
+    first = first - 65536 if first > 32767 and values.min() < 0 else first
+    entries = _words(item["LUTData"].value, count)
+    if len(entries) < count or not 8 <= bits <= 16:
+        raise UnreadableImage("A look-up table in the DICOM header is not as its descriptor says. Export it again.")
+    return first, entries[:count].astype(np.float64), bits
+
+
+def _words(value: Any, count: int) -> npt.NDArray[np.int64]:
+    """Return a LUT element's numbers, which come as a list, as 16-bit words or, for 8-bit entries, as bytes."""
+    if isinstance(value, bytes):
+        width = np.uint16 if len(value) >= 2 * count else np.uint8
+        return np.frombuffer(value[: count * np.dtype(width).itemsize], dtype=width).astype(np.int64)
+    return np.atleast_1d(np.asarray(value, dtype=np.int64))
+
+
+def _look_up(values: Values, first: int, table: Values) -> Values:
+    places = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
+    return table[places]
