@@ -22,7 +22,7 @@ from hilum.server.work import Answer
 
 
 def raising(error):
-    def work(data):
+    def work(data, film):
         raise error
 
     return work
@@ -206,7 +206,7 @@ def test_full_pool_answers_busy(make_client, is_problem):
     held = threading.Event()
     begun = threading.Event()
 
-    def slow(data):
+    def slow(data, film):
         begun.set()
         held.wait(30)
         return Answer(b"{}", accepted=True, reasons=(), sha256="00", seconds={})
@@ -240,7 +240,7 @@ def test_a_client_that_leaves_the_queue_is_not_worked_for(make_client):
     """A film whose sender is gone before a worker is free is never analyzed, and its place is free again."""
     held, begun, done = threading.Event(), threading.Event(), []
 
-    def slow(data):
+    def slow(data, film):
         begun.set()
         held.wait(30)
         done.append(data)

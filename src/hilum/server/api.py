@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
+from fastapi import Query
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
@@ -38,7 +39,10 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
-async def analyze_film(request: Request) -> Response:
+async def analyze_film(
+    request: Request,
+    film: Annotated[bool, Query(description="Add `details.film`: the film as a data URL of a PNG.")] = False,
+) -> Response:
     """Analyze one film.
 
     A film that is refused by the gate is an answer too: 200 with `accepted` false, its reasons, and no findings.
@@ -48,7 +52,7 @@ async def analyze_film(request: Request) -> Response:
     try:
         with service.pool.place():
             data = await read_upload(request, service.settings)
-            answer, waited = await service.pool.run(partial(service.work, data), _disconnected(request))
+            answer, waited = await service.pool.run(partial(service.work, data, film), _disconnected(request))
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody is there to read it; log and metrics are
     _note(request, service, answer, waited)
