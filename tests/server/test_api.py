@@ -164,7 +164,7 @@ def test_openapi_describes_upload_answer_and_errors(client):
 def test_metrics_count_requests_stages_and_refusals(make_client):
     """Requests by route and status, seconds by stage and refusals by reason can be read, without any film's name."""
     refusal = Answer(b"{}", accepted=False, reasons=("near_constant",), sha256="ab" * 32, seconds={"read": 0.2})
-    client = make_client(lambda data: refusal)
+    client = make_client(lambda data, film: refusal)
     client.upload(b"film", name="Doe_Jane.png")
     client.get("/no/such/DOE")
     text = client.get("/metrics").text

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from hilum.server.edge import style_source
 from hilum.server.problems import PROBLEMS
 
 STYLE = """
@@ -17,7 +16,7 @@ table { border-collapse: collapse; } th, td { text-align: left; padding: 0.2rem 
 """  # noqa: E501
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
+    f"style-src {style_source(STYLE)}"
 )
 
 
