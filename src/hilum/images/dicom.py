@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydicom.pixels import apply_color_lut
+from pydicom.pixels.processing import apply_color_lut
 
 from hilum.images.edge import at_edge
 from hilum.images.frame import decode_first
@@ -32,8 +32,7 @@ def _read(data: bytes, sha256: str, limits: Limits) -> Radiograph:
     if header.photometric in GREY:
         pixels, notes = _film(frame, header)
     else:
-        pixels, chroma = _colour_film(frame, photometric, header)
-        notes = ("colour turned to grey",)
+        pixels, chroma, notes = _colour_film(frame, photometric, header)
     if header.frames > 1:
         notes = ("the first of several frames", *notes)
     source = Source(
@@ -46,8 +45,7 @@ def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Array, tuple[str, ..
     """Turn stored grey values into a film. Each value's shade is worked out once and then looked up for all pixels."""
     index = frame.view(f"u{frame.itemsize}")
     values = np.arange(1 << 8 * frame.itemsize, dtype=index.dtype).view(frame.dtype).astype(np.float64)
-    seen = np.zeros(len(values), dtype=bool)
-    seen[index] = True
+    seen = np.bincount(index.ravel(), minlength=len(values)) > 0
     padding = _padding(values, header)
     # A film that is nothing but padding has no padding.
     padding &= (seen & ~padding).any()
@@ -67,16 +65,19 @@ def _padding(values: npt.NDArray[np.float64], header: Header) -> Flags:
     if first is None:
         return np.zeros(len(values), dtype=bool)
     last = header.dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(first), int(first if last is None else last)))
+    ends = (int(first), int(first if last is None else last))
+    # Signed pixels, and an end that was written as an unsigned word.
+    low, high = sorted(end - 65536 if end > values.max() and values.min() < 0 else end for end in ends)
     return (values >= low) & (values <= high)
 
 
-def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> tuple[Array, float]:
+def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> tuple[Array, float, tuple[str, ...]]:
     bits = header.bits
     if photometric == "PALETTE COLOR":
         frame = apply_color_lut(frame, header.dataset)
         bits = 8 * frame.itemsize
     # Colour is for pictures of films, never for films: 8 bits of it are enough.
     eight = (frame.view(f"u{frame.itemsize}") >> max(bits - 8, 0)).astype(np.uint8)
-    grey, chroma = grey_of(Image.fromarray(np.ascontiguousarray(eight)))
-    return np.divide(np.asarray(grey), np.float32((1 << min(bits, 8)) - 1), dtype=np.float32), chroma
+    grey = grey_of(Image.fromarray(np.ascontiguousarray(eight)))
+    top = np.float32((1 << min(bits, 8)) - 1)
+    return np.divide(np.asarray(grey.image), top, dtype=np.float32), grey.chroma, grey.notes

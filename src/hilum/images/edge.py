@@ -29,7 +29,7 @@ for _name in ("PIL", "pydicom", "pylibjpeg", "openjpeg", "rle", "jpeg_ls"):
 
 
 def at_edge(problem: str, decode: Callable[[], Result]) -> Result:
-    """Return what ``decode`` returns, silently. Any error that is not ours becomes UnreadableImage saying ``problem``."""
+    """Return what ``decode`` returns, silently. What it raises and is not ours becomes UnreadableImage: ``problem``."""
     failure: HilumError
     try:
         with _silence():

@@ -9,7 +9,7 @@ import gdcm
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 
 from hilum.errors import UnreadableImage, UnsupportedSyntax
 from hilum.images.header import Header

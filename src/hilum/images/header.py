@@ -65,9 +65,9 @@ _COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_R
 _PROJECTION = ("CR", "DX", "RG", "SC", "OT", "")
 # Shown in messages and records; anything else that stands there could be free text, and is not repeated.
 _MODALITIES = frozenset(
-    ["AU", "BI", "CT", "DOC", "ECG", "ES", "GM", "IO", "IVUS", "KO", "MG", "MR", "NM", "OP", "OPT", "PR", "PT", "PX", "RF", "RTDOSE", "RTPLAN", "SEG", "SM", "SR", "US", "XA", "XC"]
+    "AU BI CT DOC ECG ES GM IO IVUS KO MG MR NM OP OPT PR PT PX RF RTDOSE RTIMAGE RTPLAN RTSTRUCT SEG SM SR US XA XC".split()  # noqa: SIM905
 )
-_VIEWS = frozenset(["AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL"])
+_VIEWS = ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,16 @@ def read_header(data: bytes, limits: Limits) -> Header:
     _check_encoding(photometric, samples, bits, allocated)
     if whole(dataset, "HighBit", bits - 1) != bits - 1:
         raise UnsupportedSyntax("The stored bits do not end at the lowest bit of their word. Export the film again.")
-    # Decoded, and once more while bits or colours are put in order.
-    check_size(width, height, samples * allocated // 8 * 2, limits)
-    frames = whole(dataset, "NumberOfFrames", 1)
+    # Decoded, and once more while bits are put in order; an index of 8 bytes, or colours as three floats, twice.
+    check_size(width, height, allocated // 4 + 8 if photometric in GREY else allocated // 4 * 3 + 24, limits)
+    frames = max(1, whole(dataset, "NumberOfFrames", 1))
     view = str(dataset.get("ViewPosition", "")).strip().upper()
     projection = view if view in _VIEWS else None
     return Header(dataset, syntax, width, height, samples, bits, frames, photometric, projection)
 
 
 def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """Return a whole number of the header. Raises UnreadableImage where it is absent and has no default, or negative."""
+    """Return a whole number of the header. Raises UnreadableImage where it is negative, or absent without default."""
     value = dataset.get(keyword)
     if value is None or value == "":
         if default is None:
@@ -120,7 +120,7 @@ def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def real(dataset: Dataset, keyword: str) -> float | None:
-    """Return the first value of a decimal element; None where it is absent. Raises UnreadableImage for NaN or infinity."""
+    """Return the first value of a decimal element, None where absent. Raises UnreadableImage for NaN or infinity."""
     value = dataset.get(keyword)
     if value is None or value == "":
         return None

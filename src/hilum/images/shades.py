@@ -14,6 +14,9 @@ from hilum.images.header import real
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+# No detector's values are anywhere near, and float64 still tells neighbours apart.
+_FAR = 1e12
+
 
 def shades(stored: Values, seen: Flags, dataset: Dataset) -> tuple[Values, str]:
     """Return the shade, 0–1, of each stored value, and in words how it was chosen.
@@ -22,22 +25,18 @@ def shades(stored: Values, seen: Flags, dataset: Dataset) -> tuple[Values, str]:
     Raises UnreadableImage for a rescale or table that gives no finite shades.
     """
     values = _modality(stored, dataset)
-    if not np.isfinite(values[seen]).all():
-        raise UnreadableImage("The DICOM header's rescale gives values that are not finite. Export the film again.")
     low, high = values[seen].min(), values[seen].max()
+    # Written so that NaN is refused too.
+    if not (low > -_FAR and high < _FAR):
+        raise UnreadableImage("The DICOM header's rescale gives values beyond any detector's. Export the film again.")
     if dataset.get("VOILUTSequence"):
         result, words = _voi_table(values, dataset.VOILUTSequence[0]), "shown by its VOI LUT"
     else:
-        result, words = _window(values, dataset)
-    # A window that lies beside the pixels would make the film blank.
-    if result is not None and (low == high or np.ptp(result[seen]) > 0):
+        result, words = _window(values, low, high, dataset)
+    if low == high or np.ptp(result[seen]) > 0:
         return result, words
-    words = (
-        "no window in the header: shown from its lowest to its highest value"
-        if result is None
-        else ("window beside the pixels' values: shown from the lowest to the highest instead")
-    )
-    return np.clip((values - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1), words
+    # What lies beside all pixels' values would make the film blank.
+    return _whole_range(values, low, high), "grey scale beside the pixels' values: shown from lowest to highest instead"
 
 
 def _modality(stored: Values, dataset: Dataset) -> Values:
@@ -52,23 +51,28 @@ def _modality(stored: Values, dataset: Dataset) -> Values:
 def _voi_table(values: Values, item: Dataset) -> Values:
     first, table, bits = _table(item, values)
     # Some writers state fewer bits than their table uses.
-    return _look_up(values, first, table) / max(float((1 << bits) - 1), table.max())
+    top = max(float((1 << bits) - 1), float(table.max()))
+    return _look_up(values, first, table) / top
 
 
-def _window(values: Values, dataset: Dataset) -> tuple[Values | None, str]:
-    """Apply the first window (PS3.3, C.11.2.1.2 and C.11.2.1.3); None where there is none that can be used."""
+def _window(values: Values, low: float, high: float, dataset: Dataset) -> tuple[Values, str]:
+    """Apply the first window (PS3.3, C.11.2.1.2 and C.11.2.1.3), or the whole range where there is none to be used."""
     centre, width = real(dataset, "WindowCenter"), real(dataset, "WindowWidth")
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip()
     if centre is None or width is None or width <= 0 or (function == "LINEAR" and width < 1):
-        return None, ""
+        return _whole_range(values, low, high), "no window: shown from its lowest to its highest value"
     if function == "SIGMOID":
         # Beyond ±700 the exponential leaves the floats, and the shade is 0 or 1 long before.
-        return 1 / (
-            1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))
-        ), "shown by its first window (sigmoid)"
+        power = np.clip(-4 * (values - centre) / width, -700, 700)
+        return np.reciprocal(1 + np.exp(power)), "shown by its first window (sigmoid)"
     if function == "LINEAR_EXACT":
         return np.clip((values - centre) / width + 0.5, 0, 1), "shown by its first window (exact)"
     return np.clip((values - centre + 0.5) / max(width - 1, 1e-9) + 0.5, 0, 1), "shown by its first window"
+
+
+def _whole_range(values: Values, low: float, high: float) -> Values:
+    span = high - low if high > low else 1.0
+    return np.clip((values - low) / span, 0, 1)
 
 
 def _table(item: Dataset, values: Values) -> tuple[int, Values, int]:
@@ -93,4 +97,5 @@ def _words(value: Any, count: int) -> npt.NDArray[np.int64]:
 
 def _look_up(values: Values, first: int, table: Values) -> Values:
     places = np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.intp)
-    return table[places]
+    result: Values = table[places]
+    return result
