@@ -12,10 +12,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny import write_classic  # noqa: E402 - lies beside this file
-
-from hilum import pipeline  # noqa: E402
-from hilum.records import Radiograph, Source  # noqa: E402
+from hilum import pipeline
+from hilum.records import Radiograph, Source
+from tiny import write_classic
 
 
 def film_pixels(rows: int = 96, columns: int = 80) -> np.ndarray:

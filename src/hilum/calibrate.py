@@ -8,11 +8,15 @@ with illness those films were.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.errors import DatasetError
-from hilum.records import Array, Calibration, OperatingPoint
+from hilum.records import Calibration, OperatingPoint
+
+Floats = npt.NDArray[np.floating[Any]]
 
 RIDGE = 2.0
 """Pull of the slope towards 1, in units of a film's own information; keeps a rare finding's slope from diverging."""
@@ -20,7 +24,7 @@ TARGET = 0.95
 """Specificity that ``rule_in`` and sensitivity that ``rule_out`` must reach."""
 
 
-def sigmoid(x: Array) -> Array:
+def sigmoid(x: Floats) -> Floats:
     """Return 1 / (1 + exp(−x)), float64 inside so that it neither overflows nor reaches 0 or 1 early."""
     return np.asarray(1 / (1 + np.exp(-np.clip(np.asarray(x, dtype=np.float64), -500, 500))))
 
@@ -30,12 +34,12 @@ def log_odds(p: float) -> float:
     return math.log(p / (1 - p))
 
 
-def evidence(logits: Array, calibration: Calibration) -> Array:
+def evidence(logits: Floats, calibration: Calibration) -> Floats:
     """Return the log likelihood ratios for a member's logits of one output."""
     return np.asarray(logits * calibration.slope + calibration.intercept)
 
 
-def confidence(evidence: Array) -> Array:
+def confidence(evidence: Floats) -> Floats:
     """Return 0–100: how likely the finding would be, had it been as likely as not before the film."""
     return 100 * sigmoid(evidence)
 
@@ -50,7 +54,7 @@ def probability(evidence: float, prevalence: float) -> float:
     return float(sigmoid(np.asarray(evidence + log_odds(prevalence))))
 
 
-def fit_platt(logits: Array, labels: Array) -> Calibration:
+def fit_platt(logits: Floats, labels: Floats) -> Calibration:
     """Fit a calibration to logits (N,) and labels (N,) of 1 and 0, by Newton's method.
 
     Labels are softened as Platt does, and the slope is drawn towards 1, so that few or separable films give no wild
@@ -73,7 +77,7 @@ def fit_platt(logits: Array, labels: Array) -> Calibration:
     return Calibration(float(slope), float(intercept - slope * centre - prior))
 
 
-def _newton(design: Array, target: Array, start: Array) -> Array:
+def _newton(design: Floats, target: Floats, start: Floats) -> Floats:
     parameters = start
     for _ in range(100):
         predicted = sigmoid(design @ parameters)
@@ -87,14 +91,14 @@ def _newton(design: Array, target: Array, start: Array) -> Array:
     return parameters
 
 
-def choose_operating_points(confidences: Array, labels: Array) -> dict[str, OperatingPoint]:
+def choose_operating_points(confidences: Floats, labels: Floats) -> dict[str, OperatingPoint]:
     """Return the cuts by policy for confidences (N,), 0–100, and labels (N,) of 1 and 0.
 
     ``youden``: the largest sensitivity + specificity. ``rule_in``: the largest sensitivity with a specificity of at
     least 0.95. ``rule_out``: the largest specificity with a sensitivity of at least 0.95.
     """
     cuts, sensitivity, specificity = _operating_curve(
-        np.asarray(confidences, dtype=np.float64), np.asarray(labels) > 0.5
+        np.asarray(confidences, dtype=np.float64), np.asarray(labels > 0.5)
     )
     goals = {
         "youden": sensitivity + specificity,
@@ -108,7 +112,7 @@ def choose_operating_points(confidences: Array, labels: Array) -> dict[str, Oper
     }
 
 
-def _operating_curve(confidences: Array, positive: Array) -> tuple[Array, Array, Array]:
+def _operating_curve(confidences: Floats, positive: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
     """Return every cut half-way between two neighbouring confidences, with its sensitivity and specificity."""
     values = np.unique(confidences)
     cuts = np.concatenate([[values[0] / 2], (values[1:] + values[:-1]) / 2, [(values[-1] + 100) / 2]])

@@ -35,7 +35,8 @@ def member_result(
 ) -> MemberResult:
     """Return one member's answer from its logits (K,): assessed outputs only, sorted by falling confidence.
 
-    ``name``: the manifest's, made unique among the members. ``prevalence``: finding → 0–1, the site's own; the manifest's reference stands in where it has none.
+    ``name``: the manifest's, made unique among the members. ``prevalence``: finding → 0–1, the site's own; the
+    manifest's reference stands in where it has none.
     """
     rows = zip(manifest.outputs, logits.tolist(), scores(logits, manifest).tolist(), strict=True)
     found = [

@@ -18,7 +18,7 @@ def class_activation(features: Array, head: Head) -> Array:
     channels, rows, columns = features.shape
     gradient = _gradient(features.mean(axis=(1, 2)), head) / (rows * columns)
     maps = gradient @ features.reshape(channels, -1)
-    return np.maximum(maps, 0).reshape(-1, rows, columns)
+    return np.asarray(np.maximum(maps, 0).reshape(-1, rows, columns))
 
 
 def _gradient(pooled: Array, head: Head) -> Array:

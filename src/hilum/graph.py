@@ -16,6 +16,10 @@ FLOAT16_FROM = 64
 """Initialisers with fewer values stay float32: they cost nothing, and clips and scales keep their exact values."""
 
 
+PLAIN_GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+"""Attributes of a Gemm that computes x @ weight + bias."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """The dense layers between the pooled feature map and the logits, with a ReLU between each two."""
@@ -32,7 +36,7 @@ def read_head(model: bytes) -> Head | None:
     layers: list[tuple[Array, Array]] = []
     name = "logits"
     while (node := makers.get(name)) is not None and node.op_type == "Gemm" and len(node.input) == 3:
-        if any(helper.get_attribute_value(attribute) not in (0, 1.0) for attribute in node.attribute):
+        if any(helper.get_attribute_value(given) != PLAIN_GEMM.get(given.name) for given in node.attribute):
             return None
         weight, bias = (_values(weights, makers, part) for part in node.input[1:])
         if weight is None or bias is None:
@@ -60,17 +64,16 @@ def with_float16_weights(model: bytes) -> bytes:
         if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < FLOAT16_FROM:
             continue
         name, values = tensor.name, numpy_helper.to_array(tensor)
-        half = values.astype(np.float16)
-        if not np.isfinite(half).all():
+        if not np.abs(values).max() <= np.finfo(np.float16).max:
             raise Incompatible(
                 f"The weights {name} reach {np.abs(values).max():g}. Expected less than 65504, to be stored as float16."
             )
-        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *proto.graph.node]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
-    return proto.SerializeToString()
+    return bytes(proto.SerializeToString())
 
 
 def _parse(model: bytes) -> onnx.ModelProto:

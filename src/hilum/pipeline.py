@@ -82,8 +82,9 @@ def open_engine(
 ) -> Engine:
     """Open the bundles that ship, and those of the folder ``models``.
 
-    A ``.h5`` there replaces the shipped member of its slot, a bundle there the shipped one of its id; every other bundle joins. ``prevalence``:
-    finding → 0–1, the site's own. ``threads``: of one network's inference; None takes one a processor, at most four.
+    A ``.h5`` there replaces the shipped member of its slot, a bundle there the shipped one of its id; every other bundle
+    joins. ``prevalence``: finding → 0–1, the site's own. ``threads``: of one network's inference; None takes one a
+    processor, at most four.
 
     Raises ``BundleNotFound`` where the folder does not exist or there is no model at all, other ``BundleError`` for a model
     that can't be used, ``ConfigError`` for a policy or prevalence that can't be.
@@ -121,7 +122,7 @@ def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | 
                 f"The models folder {models} does not exist. Expected a folder of bundles and .h5 files."
             )
         own = [keras_h5.bundle_from_h5(path) for path in keras_h5.h5_models(models)]
-        replaced = {bundle.manifest.slot for bundle in own}
+        replaced = {bundle.manifest.slot for bundle in own} - {None}
         own += [load_bundle(folder) for folder in find_bundles(models)]
         records.insert(0, load_ensemble(models))
     else:

@@ -133,7 +133,7 @@ def check_golden(bundle: Bundle, session: Session) -> None:
         return
     with np.load(io.BytesIO(bundle.golden), allow_pickle=False) as stored:
         pixels, expected = stored["pixels"], stored["logits"]
-    inputs = scale_pixels(pixels.astype(np.float32) / 255, bundle.manifest.input)
+    inputs = scale_pixels(pixels.astype(np.float32) / np.float32(255), bundle.manifest.input)
     (logits,) = session.evaluate(np.ascontiguousarray(inputs), "logits")
     difference = float(np.abs(logits - expected).max()) if logits.shape == expected.shape else float("inf")
     if not difference <= GOLDEN_TOLERANCE:

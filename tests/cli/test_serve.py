@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,11 +12,10 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from hilum.cli.serve import greet, models_folder, serve
+from hilum.cli.serve import greet, serve
 from hilum.errors import ConfigError
 from hilum.levels import DISCLAIMER
 from hilum.server.auth import hash_key
-from hilum.server.settings import Settings
 
 app = typer.Typer()
 app.command()(serve)
@@ -35,15 +33,6 @@ def test_new_key_prints_a_key_and_its_setting():
 def test_wrong_settings_end_before_a_model_is_opened(options):
     """A setting that can't be is a ConfigError, which the command line turns into its exit code."""
     assert isinstance(CliRunner().invoke(app, options).exception, ConfigError)
-
-
-def test_models_beside_the_caller_are_used(tmp_path, monkeypatch):
-    """Without a setting, ./models is used where it exists."""
-    monkeypatch.chdir(tmp_path)
-    assert models_folder(Settings()) is None
-    (tmp_path / "models").mkdir()
-    assert models_folder(Settings()) == Path("models")
-    assert models_folder(Settings(models=tmp_path)) == tmp_path
 
 
 def test_greeting_names_models_address_and_limits():

@@ -24,7 +24,8 @@ def generator(seed: int = 0) -> torch.Generator:
 def test_without_limits_nothing_changes() -> None:
     """All limits at zero give the films back, 0–1."""
     changed = augment(films(), STILL, 48, generator())
-    np.testing.assert_allclose(changed.numpy(), films() / 255, atol=1e-4)
+    # Gamma needs pixels above zero, so that black becomes 1e-4.
+    np.testing.assert_allclose(changed.numpy(), films() / 255, atol=1.1e-4)
 
 
 def test_changes_stay_in_range_and_repeat_with_their_seed() -> None:
@@ -50,5 +51,5 @@ def test_each_limit_has_its_effect(limit: str) -> None:
 def test_blur_removes_fine_detail() -> None:
     """A blurred film has less difference between neighbours: what a small original looks like."""
     limits = Augmentation(**{**{name: 0.0 for name in Augmentation.__slots__}, "blur": 1.0})
-    blurred = augment(films(), limits, 48, generator(1)).numpy()
-    assert np.abs(np.diff(blurred)).mean() < 0.8 * np.abs(np.diff(films() / 255)).mean()
+    changes = [np.abs(np.diff(augment(films(), limits, 48, generator(seed)).numpy())).mean() for seed in range(8)]
+    assert np.mean(changes) < 0.8 * np.abs(np.diff(films() / 255)).mean()

@@ -44,7 +44,8 @@ def _refused(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
 def _accepted(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     if analysis.recommendation is not None:
         yield f'<p class="headline">{escape(analysis.recommendation)}</p>'
-        yield f"<p>Ensemble confidence {analysis.ensemble_confidence:.1f}, level {escape(analysis.level or '')}. {_above(analysis)}</p>"
+        level = f"Ensemble confidence {analysis.ensemble_confidence:.1f}, level {escape(analysis.level or '')}."
+        yield f"<p>{level} {_above(analysis)}</p>"
     yield from (f'<p class="warning">{escape(text)}</p>' for text in _warnings(analysis))
     if image is not None:
         yield from _pictures(analysis, image)
@@ -142,7 +143,8 @@ def _source(analysis: Analysis) -> str:
     source = analysis.source
     notes = "".join(f" {escape(note)}." for note in source.notes)
     return (
-        f'<h2>The film</h2><p class="note">{escape(source.format)}, {source.width} × {source.height} pixels, {source.bits} bits.{notes} '
+        f'<h2>The film</h2><p class="note">{escape(source.format)}, {source.width} × {source.height} pixels, '
+        f"{source.bits} bits.{notes} "
         f"<code>sha256 {escape(source.sha256)}</code>. Read by {escape(analysis.provenance.software)}, operating points: "
         f"{escape(analysis.provenance.policy)}.</p>"
     )

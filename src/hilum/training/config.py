@@ -164,7 +164,7 @@ def read_config(path: Path) -> TrainingConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration file is not valid TOML: {error}.") from None
     for section, key in (("data", "table"), ("data", "holdout"), ("data", "validation"), ("network", "initial_path")):
-        if key in content.get(section, {}):
+        if isinstance(content.get(section, {}).get(key), str):
             content[section][key] = _beside(path, content[section][key])
     if "runs" in content.get("distillation", {}):
         content["distillation"]["runs"] = [_beside(path, run) for run in content["distillation"]["runs"]]

@@ -138,7 +138,7 @@ def _trained_on(config: TrainingConfig, training: Table, command: str) -> Traine
 def _commit() -> str | None:
     """Return the commit that the working folder stands at, or None outside a repository."""
     try:
-        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603, S607
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return asked.stdout.strip()
@@ -146,7 +146,7 @@ def _commit() -> str | None:
 
 def _golden(graph: bytes, network: Network, films: Bytes, spec: InputSpec, outputs: int) -> bytes:
     """Return an .npz of a few films and the logits that the graph gives for them, after comparing it with the network."""
-    inputs = scale_pixels(films.astype(np.float32) / 255, spec)
+    inputs = scale_pixels(films.astype(np.float32) / np.float32(255), spec)
     (logits,) = open_session(graph).evaluate(np.ascontiguousarray(inputs), "logits")
     trained = predict(network, films, spec)[:, :outputs]
     if (difference := float(np.abs(logits - trained).max())) > EXPORT_TOLERANCE:
@@ -179,8 +179,8 @@ def model_card(manifest: Manifest) -> str:
 For research and education only. Clinical use requires validation by qualified radiologists.
 
 {headline}
-Trained on {trained.images} films of {trained.patients} patients of {trained.dataset}; pre-training: {trained.pretraining or "none"};
-teachers: {", ".join(trained.teachers) or "none"}. Films: {trained.image_licence}. Labels: {trained.label_licence}.
+Trained on {trained.images} films of {trained.patients} patients of {trained.dataset};
+pre-training: {trained.pretraining or "none"}; teachers: {", ".join(trained.teachers) or "none"}. Films: {trained.image_licence}. Labels: {trained.label_licence}.
 Cite: {trained.citation}. Made at commit {trained.commit} by `{trained.command}`.
 
 | output | AUROC, held-out patients (95 % interval) | operating point (confidence) | sensitivity | specificity |

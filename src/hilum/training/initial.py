@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,16 +129,20 @@ def read_tflite_convolutions(path: Path) -> list[Arrays]:
     return found
 
 
-def _dequantise(model: object, tensor: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _dequantise(model: Any, tensor: Any) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     import tflite
 
-    kinds = {tflite.TensorType.INT8: np.int8, tflite.TensorType.UINT8: np.uint8, tflite.TensorType.INT32: np.int32}
-    shape = tuple(tensor.ShapeAsNumpy())  # type: ignore[attr-defined]
-    raw = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()  # type: ignore[attr-defined]
-    if tensor.Type() == tflite.TensorType.FLOAT32:  # type: ignore[attr-defined]
+    kinds: dict[int, type[np.signedinteger[Any] | np.unsignedinteger[Any]]] = {
+        tflite.TensorType.INT8: np.int8,
+        tflite.TensorType.UINT8: np.uint8,
+        tflite.TensorType.INT32: np.int32,
+    }
+    shape = tuple(tensor.ShapeAsNumpy())
+    raw = model.Buffers(tensor.Buffer()).DataAsNumpy().tobytes()
+    if tensor.Type() == tflite.TensorType.FLOAT32:
         return np.frombuffer(raw, dtype="<f4").reshape(shape)
-    values = np.frombuffer(raw, dtype=kinds[tensor.Type()]).reshape(shape).astype(np.float32)  # type: ignore[attr-defined]
-    quantisation = tensor.Quantization()  # type: ignore[attr-defined]
+    values = np.frombuffer(raw, dtype=kinds[tensor.Type()]).reshape(shape).astype(np.float32)
+    quantisation = tensor.Quantization()
     scale = quantisation.ScaleAsNumpy().astype(np.float32)
     zero = quantisation.ZeroPointAsNumpy().astype(np.float32)
     along = [1] * len(shape)

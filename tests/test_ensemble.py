@@ -1,0 +1,147 @@
+"""Members' answers and their mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import tiny_manifest
+
+from hilum import calibrate, ensemble
+from hilum.records import Calibration, EnsembleRecord, OperatingPoint, Output
+
+
+def member(name, logits, outputs, policy="youden", prevalence=None, **changes):
+    """Return one member's answer and manifest."""
+    manifest = tiny_manifest(name, None, (), outputs=tuple(outputs), **changes)
+    answer = ensemble.member_result(manifest.name, manifest, np.array(logits, np.float32), policy, prevalence or {})
+    return answer, manifest
+
+
+def assessed(name, threshold=50.0, prevalence=0.1):
+    """Return an output whose evidence is its logit."""
+    points = {policy: OperatingPoint(threshold, 0.8, 0.7) for policy in ("youden", "rule_in")}
+    return Output(name, True, None, 200, Calibration(1.0, 0.0), prevalence, points)
+
+
+def combine(*members, policy="youden", prevalence=None, record=None):
+    """Return the ensemble's findings by name."""
+    results, manifests = zip(*members, strict=True)
+    found = ensemble.combine(results, manifests, policy, prevalence or {}, record)
+    return {finding.name: finding for finding in found}
+
+
+def logit(confidence):
+    """Return the evidence of a confidence."""
+    return calibrate.evidence_of(confidence)
+
+
+def test_confidence_is_the_mean_of_the_members():
+    """82.3 and 74.7 give 78.5, with the spread between them, and evidence and probability follow from the mean."""
+    found = combine(
+        member("A", [logit(82.3)], [assessed("Pneumonia")]), member("B", [logit(74.7)], [assessed("Pneumonia")])
+    )["Pneumonia"]
+    assert round(found.confidence, 1) == 78.5
+    assert found.spread == pytest.approx(7.6, abs=1e-4)
+    assert found.evidence == pytest.approx(calibrate.evidence_of(found.confidence))
+    assert found.probability == pytest.approx(calibrate.probability(found.evidence, 0.1))
+    assert found.prevalence == 0.1
+    assert list(found.members.values()) == pytest.approx([82.3, 74.7], abs=1e-3)
+
+
+def test_one_member_has_no_spread():
+    """The spread of a single member is unknown, never zero."""
+    found = combine(member("A", [1.0], [assessed("Edema")]), member("B", [1.0], [assessed("Nodule")]))
+    assert found["Edema"].spread is None
+    assert found["Nodule"].spread is None
+
+
+def test_what_nobody_assesses_is_absent_and_named():
+    """A finding that no member assesses is not in the answer and is listed as not assessed; one that somebody does, is not."""
+    unknown = Output("Fracture", False, "too few")
+    first = member("A", [1.0, 3.0], [assessed("Edema"), unknown])
+    second = member("B", [0.0, 5.0], [assessed("Nodule"), replace(unknown, name="Edema")])
+    found = combine(first, second)
+    assert set(found) == {"Edema", "Nodule"}
+    assert found["Edema"].members.keys() == {first[1].name}
+    assert ensemble.not_assessed([first[1], second[1]], tuple(found.values())) == ("Fracture",)
+    assert first[0].not_assessed == ("Fracture",)
+
+
+def test_findings_are_sorted_by_confidence_not_probability():
+    """The commonest finding does not lead unless the film speaks for it most."""
+    answer = member("A", [0.5, 1.0], [assessed("Infiltration", prevalence=0.5), assessed("Hernia", prevalence=0.001)])
+    assert [finding.name for finding in answer[0].predictions] == ["Hernia", "Infiltration"]
+    assert list(combine(answer)) == ["Hernia", "Infiltration"]
+
+
+def test_site_prevalence_changes_probability_alone():
+    """The site's own prevalence moves the probability of member and ensemble, not the confidence."""
+    reference = member("A", [1.0], [assessed("Edema")])
+    own = member("A", [1.0], [assessed("Edema")], prevalence={"Edema": 0.4})
+    first, second = combine(reference)["Edema"], combine(own, prevalence={"Edema": 0.4})["Edema"]
+    assert first.confidence == second.confidence
+    assert second.prevalence == 0.4
+    assert second.probability == pytest.approx(calibrate.probability(1.0, 0.4))
+    assert own[0].predictions[0].probability == pytest.approx(second.probability)
+
+
+def test_the_operating_point_is_inclusive():
+    """A confidence exactly at its threshold counts as present."""
+    answer, _ = member("A", [0.0], [assessed("Edema", threshold=50.0)])
+    assert answer.predictions[0].positive is True
+    assert combine(member("A", [0.0], [assessed("Edema", threshold=50.0)]))["Edema"].margin == pytest.approx(0)
+
+
+def test_thresholds_of_the_measured_ensemble_are_used():
+    """With a record of these members its cut, sensitivity and specificity stand; without, the mean cut and no promise."""
+    pair = (member("A", [0.0], [assessed("Edema", 40.0)]), member("B", [0.0], [assessed("Edema", 70.0)]))
+    plain = combine(*pair)["Edema"]
+    assert (plain.threshold, plain.sensitivity, plain.specificity) == (55.0, None, None)
+    record = EnsembleRecord({}, {"Edema": {"youden": OperatingPoint(45.0, 0.9, 0.6)}}, {})
+    measured = combine(*pair, record=record)["Edema"]
+    assert (measured.threshold, measured.sensitivity, measured.specificity) == (45.0, 0.9, 0.6)
+    assert measured.positive is True
+    assert plain.positive is False
+
+
+def test_an_uncalibrated_member_promises_nothing():
+    """Its confidence is its raw score × 100; evidence, probability and threshold are null, the ensemble's for that finding too."""
+    raw = member("A", [2.0], [Output("Edema", True)])
+    assert not raw[0].calibrated
+    answer = raw[0].predictions[0]
+    assert answer.confidence == pytest.approx(100 * answer.score)
+    assert (answer.evidence, answer.probability, answer.threshold, answer.positive) == (None,) * 4
+    mixed = combine(raw, member("B", [0.0], [assessed("Edema")]))["Edema"]
+    assert mixed.confidence == pytest.approx((100 * answer.score + 50) / 2)
+    assert (mixed.evidence, mixed.probability, mixed.prevalence, mixed.threshold, mixed.positive) == (None,) * 5
+
+
+def test_softmax_scores_sum_to_one():
+    """A member whose classes exclude each other gives softmax scores, also for huge logits."""
+    answer, _ = member("A", [1000.0, 999.0], [Output("class_1", True), Output("class_2", True)], activation="softmax")
+    assert sum(one.score for one in answer.predictions) == pytest.approx(1)
+
+
+def test_members_outside_the_ensemble_answer_alone():
+    """A member that stays out of the ensemble has its own answer and no part in the findings."""
+    outside = member("A", [5.0], [Output("class_1", True)], in_ensemble=False)
+    found = combine(outside, member("B", [0.0], [assessed("Edema")]))
+    assert set(found) == {"Edema"}
+    assert outside[0].predictions[0].name == "class_1"
+    assert ensemble.not_assessed([outside[1]], ()) == ()
+
+
+def test_normal_is_no_top_finding_and_its_conflict_is_shown():
+    """Normal may lead a member's list, never the ensemble's; beside a finding above its cut the conflict is put in words."""
+    answer = member("A", [3.0, 1.0, -2.0], [assessed("Normal"), assessed("Edema"), assessed("Nodule")])
+    found = tuple(combine(answer).values())
+    assert answer[0].predictions[0].name == "Normal"
+    assert ensemble.top_finding(found).name == "Edema"
+    (conflict,) = ensemble.conflicts(found)
+    assert "Normal" in conflict
+    assert "Edema" in conflict
+    assert "Nodule" not in conflict
+    assert ensemble.conflicts(found[1:]) == ()
+    assert ensemble.top_finding(found[:1]) is None

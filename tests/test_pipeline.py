@@ -1,0 +1,202 @@
+"""Opening an engine, and a film all the way through it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import output, tiny_manifest, write_classic, write_tiny
+
+import hilum
+from hilum import pipeline
+from hilum.errors import BundleNotFound, ConfigError, HashMismatch, Incompatible
+from hilum.pipeline import analyze, open_engine, unique_names
+from hilum.records import EnsembleRecord, OperatingPoint
+from hilum.registry import save_ensemble
+
+
+def test_three_members_answer_together(film, tiny_engine):
+    """Every assessed finding is answered, by the members that assess it, with provenance, level and heat maps."""
+    analysis = analyze(film, tiny_engine)
+    assert analysis.verdict.accepted
+    assert [model.name.split(" ")[0] for model in analysis.provenance.models] == [
+        "DenseNet121",
+        "MobileNetV2",
+        "HilumCNN",
+    ]
+    assert analysis.not_assessed == ("Fracture", "Tuberculosis")
+    by_name = {finding.name: finding for finding in analysis.findings}
+    assert len(by_name["Pneumonia"].members) == 3
+    assert len(by_name["Emphysema"].members) == 1
+    confidences = [finding.confidence for finding in analysis.findings]
+    assert confidences == sorted(confidences, reverse=True)
+    top = next(finding for finding in analysis.findings if finding.name != "Normal")
+    assert analysis.ensemble_confidence == round(top.confidence, 1)
+    assert len(analysis.heatmaps) == sum(len(member.predictions) for member in analysis.members)
+    assert all(one.box == (0, 0, 80, 96) for one in analysis.heatmaps)
+    assert not analysis.no_heatmap
+
+
+def test_the_same_film_has_the_same_answer(film, tiny_engine):
+    """Nothing random and nothing kept between films."""
+    first, second = analyze(film, tiny_engine), analyze(film, tiny_engine)
+    assert first.findings == second.findings
+
+
+def test_a_refused_film_has_reasons_and_nothing_else(film, tiny_engine):
+    """A refusal carries source and provenance, and no finding, confidence or level."""
+    refused = analyze(replace(film, chroma=0.5), tiny_engine)
+    assert [reason.code for reason in refused.verdict.reasons] == ["colour_photograph"]
+    assert refused.findings == refused.members == refused.heatmaps == ()
+    assert refused.ensemble_confidence is refused.level is refused.recommendation is None
+    assert len(refused.provenance.models) == 3
+
+
+def test_a_bundle_in_the_folder_joins(film, tiny_models, tmp_path):
+    """A further bundle takes part in the ensemble beside those that ship, under a name of its own."""
+    write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema", "Hernia")), seed=9)
+    analysis = analyze(film, open_engine(tmp_path, threads=1))
+    by_name = {finding.name: finding for finding in analysis.findings}
+    assert len(analysis.members) == 4
+    assert list(by_name["Hernia"].members) == ["ResNet50 (random numbers, for tests-trained)"]
+    assert len(by_name["Edema"].members) == 4
+
+
+def test_a_bundle_of_a_shipped_id_replaces_it(tiny_models, tmp_path):
+    """One's own training of a shipped member stands in for it."""
+    write_tiny(tmp_path, tiny_manifest("DenseNet121", "densenet", ("Edema",), version="9.9.9"), seed=9)
+    engine = open_engine(tmp_path, threads=1)
+    assert [member.manifest.version for member in engine.members] == ["9.9.9", "0.0.1", "0.0.1"]
+
+
+def test_members_of_one_name_are_told_apart(film, tiny_models, tmp_path):
+    """Two members of the same architecture and data set both count, with their ids behind the name."""
+    write_tiny(tmp_path, tiny_manifest("DenseNet121", None, ("Emphysema",), id="densenet121-fold-2"), seed=9)
+    analysis = analyze(film, open_engine(tmp_path, threads=1))
+    emphysema = next(finding for finding in analysis.findings if finding.name == "Emphysema")
+    assert {name.partition(" [")[2] for name in emphysema.members} == {"densenet121-tiny]", "densenet121-fold-2]"}
+    assert len({one.model for one in analysis.heatmaps if one.finding == "Emphysema"}) == 2
+
+
+def test_unique_names_leave_single_ones_alone():
+    """Only names that several share get the id."""
+    first, second = tiny_manifest("A", None, ("Edema",)), tiny_manifest("B", None, ("Edema",))
+    assert unique_names([first, second]) == (first.name, second.name)
+
+
+def test_a_measured_ensemble_is_used_only_for_its_members(film, tiny_folder, monkeypatch, tmp_path):
+    """The record counts while exactly its members are open, with exactly those weights."""
+    folder = write_classic(tmp_path / "shipped")
+    monkeypatch.setattr(pipeline, "shipped_folder", lambda: folder)
+    members = {m.manifest.id: m.bundle.sha256 for m in open_engine(threads=1).members}
+    points = {"Edema": {"youden": OperatingPoint(12.5, 0.9, 0.6)}}
+    save_ensemble(folder, EnsembleRecord(members, points, {}))
+    measured = open_engine(threads=1)
+    edema = next(finding for finding in analyze(film, measured).findings if finding.name == "Edema")
+    assert (edema.threshold, edema.sensitivity) == (12.5, 0.9)
+    write_tiny(tmp_path / "own", tiny_manifest("ResNet50", None, ("Edema",)))
+    assert open_engine(tmp_path / "own", threads=1).record is None
+
+
+def test_policy_and_prevalence_reach_the_answer(film, tiny_models):
+    """The policy chooses the cut, the site's prevalence the probability."""
+    engine = open_engine(policy="rule_in", prevalence={"Edema": 0.5}, threads=1)
+    analysis = analyze(film, engine)
+    edema = next(finding for finding in analysis.findings if finding.name == "Edema")
+    assert edema.threshold == pytest.approx(80)
+    assert edema.probability == pytest.approx(edema.confidence / 100)
+    assert analysis.provenance.policy == "rule_in"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "perhaps"}, "youden"),
+        ({"prevalence": {"Edema": 0}}, "between 0 and 1"),
+        ({"prevalence": {"Oedema": 0.1}}, "Edema"),
+    ],
+)
+def test_wrong_options_are_refused(tiny_models, options, message):
+    """A policy or prevalence that can't be names what was expected."""
+    with pytest.raises(ConfigError, match=message):
+        open_engine(**options)
+
+
+def test_no_folder_and_no_model_are_not_found(tiny_models, tmp_path, monkeypatch):
+    """A models folder that is not there, or an installation without any model, is an error and not a random answer."""
+    with pytest.raises(BundleNotFound, match="does not exist"):
+        open_engine(tmp_path / "none")
+    monkeypatch.setattr(pipeline, "shipped_folder", lambda: tmp_path)
+    with pytest.raises(BundleNotFound, match="no model"):
+        open_engine()
+
+
+def test_a_damaged_bundle_stops_the_opening(tiny_models, tmp_path):
+    """A bundle that can't be trusted is not left out quietly."""
+    bundle = write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema",)))
+    (bundle.folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(HashMismatch):
+        open_engine(tmp_path)
+
+
+def test_one_id_twice_is_refused(tiny_models, tmp_path):
+    """Two bundles of one id can't both be meant."""
+    first = write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema",)))
+    first.folder.rename(tmp_path / "copy")
+    write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema",)))
+    with pytest.raises(Incompatible, match="resnet50-tiny"):
+        open_engine(tmp_path)
+
+
+def test_a_graph_that_does_not_fit_its_manifest_is_noticed(film, tiny_models, tmp_path):
+    """More outputs than the manifest names can't be put in order."""
+    bundle = write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema", "Nodule")))
+    engine = open_engine(tmp_path, threads=1)
+    short = replace(bundle.manifest, outputs=(output("Edema"),))
+    member = replace(engine.members[-1], bundle=replace(bundle, manifest=short))
+    with pytest.raises(Incompatible, match="gave 2 outputs"):
+        pipeline.score(film, member)
+
+
+def test_no_pooled_head_no_heat_map(film, tiny_models, tmp_path):
+    """A member whose head gives no exact map says why, and answers all the same."""
+    write_tiny(tmp_path, tiny_manifest("ResNet50", None, ("Edema",)), pooled=False)
+    analysis = analyze(film, open_engine(tmp_path, threads=1))
+    ((name, reason),) = analysis.no_heatmap.items()
+    assert name.startswith("ResNet50")
+    assert "global average pooling" in reason
+    assert name not in {one.model for one in analysis.heatmaps}
+
+
+def test_public_functions_are_the_pipelines(film_png, tiny_models):
+    """hilum.open_engine, read_image and analyze are all that a script needs; other names are refused."""
+    engine = hilum.open_engine(threads=1)
+    assert hilum.analyze(hilum.read_image(film_png), engine).verdict.accepted
+    with pytest.raises(AttributeError, match="analyse"):
+        _ = hilum.analyse
+
+
+def test_serving_imports_no_training_framework():
+    """A fresh process that opens the server and the pipeline has loaded neither torch nor Keras nor TensorFlow nor OpenCV."""
+    script = (
+        "import sys, hilum.server.app, hilum.pipeline, hilum.keras_h5, hilum.cli\n"
+        "print(sorted({'torch', 'keras', 'tensorflow', 'cv2', 'tqdm'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_importing_hilum_is_light():
+    """``import hilum`` alone loads neither numpy nor the engine."""
+    script = "import sys, hilum; print(sorted({'numpy', 'onnxruntime', 'pydicom', 'PIL'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_film_pixels_reach_the_network(film, tiny_engine):
+    """Another film, another answer."""
+    other = replace(film, pixels=np.ascontiguousarray(film.pixels[::-1]))
+    assert analyze(film, tiny_engine).findings != analyze(other, tiny_engine).findings

@@ -1,0 +1,168 @@
+"""Bundles on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from tiny import output, tiny_golden, tiny_graph, tiny_manifest, write_tiny
+
+from hilum.errors import BundleNotFound, HashMismatch, Incompatible
+from hilum.records import EnsembleRecord, Interval, OperatingPoint
+from hilum.registry import (
+    check_golden,
+    find_bundles,
+    load_bundle,
+    load_ensemble,
+    manifest_from_json,
+    manifest_to_json,
+    save_bundle,
+    save_ensemble,
+)
+from hilum.runtime import open_session
+
+MANIFEST = tiny_manifest("DenseNet121", "densenet", ("Edema", "Effusion", "Fracture"))
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A bundle in a folder of its own, to be damaged."""
+    return write_tiny(tmp_path, MANIFEST)
+
+
+def edit(bundle, change):
+    """Change the manifest on disk."""
+    path = bundle.folder / "manifest.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_saved_and_loaded_is_the_same(bundle):
+    """What was saved comes back: manifest with hashes, graph, golden vectors."""
+    again = load_bundle(bundle.folder)
+    assert again.manifest == bundle.manifest
+    assert again.manifest.outputs == MANIFEST.outputs
+    assert set(again.manifest.files) == {"model.onnx", "golden.npz", "card.md"}
+    assert again.sha256 == bundle.sha256
+    check_golden(again, open_session(again.model))
+
+
+def test_the_name_is_composed():
+    """The name comes from architecture and training data; there is no other."""
+    assert MANIFEST.name == "DenseNet121 (random numbers, for tests-trained)"
+    assert "name" not in json.loads(manifest_to_json(MANIFEST))
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "golden.npz", "card.md"])
+def test_one_changed_byte_is_found(bundle, name):
+    """Any file that is not the one that the manifest names is refused, before it is parsed."""
+    path = bundle.folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"X")
+    with pytest.raises(HashMismatch, match=name):
+        load_bundle(bundle.folder)
+
+
+def test_a_missing_file_is_named(bundle):
+    """A file that the manifest names must be there."""
+    (bundle.folder / "card.md").unlink()
+    with pytest.raises(HashMismatch, match=r"card\.md"):
+        load_bundle(bundle.folder)
+
+
+def test_no_bundle_is_not_found(tmp_path):
+    """A folder without a manifest is no bundle."""
+    with pytest.raises(BundleNotFound):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(schema=2), "schema 2"),
+        (lambda m: m.update(colour="red"), "unknown field colour"),
+        (lambda m: m["outputs"][1].update(weight=1), r"unknown field outputs\.1\.weight"),
+        (lambda m: m.pop("version"), "version"),
+        (lambda m: m["outputs"][0].update(assessed="perhaps"), r"outputs\.0\.assessed"),
+        (lambda m: m["outputs"][1].update(name="Edema"), "an output twice"),
+        (lambda m: m.update(outputs=[]), "no outputs"),
+        (lambda m: m.update(id="../up"), "an id"),
+        (lambda m: m["files"].update({"../../etc/passwd": "00"}), "plain name"),
+        (lambda m: m["files"].pop("model.onnx"), "names no model.onnx"),
+        (lambda m: m["input"].update(mean=[0.5]), "differ in length"),
+        (lambda m: m["input"].update(std=[0.5, 0, 0.5]), "standard deviation of 0"),
+        (lambda m: m["outputs"][0].update(prevalence=1.5), "prevalence"),
+    ],
+)
+def test_a_wrong_manifest_is_refused_by_name(bundle, change, message):
+    """Each field that is unknown, missing or impossible is named."""
+    edit(bundle, change)
+    with pytest.raises(Incompatible, match=message):
+        load_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_what_is_no_manifest_is_refused(raw):
+    """Broken JSON and JSON of another shape are Incompatible."""
+    with pytest.raises(Incompatible, match="manifest"):
+        manifest_from_json(raw)
+
+
+def test_an_oversized_manifest_is_not_read(bundle):
+    """A manifest of more than a megabyte is refused by its size."""
+    (bundle.folder / "manifest.json").write_bytes(b" " * (2**20 + 1))
+    with pytest.raises(Incompatible, match="bytes"):
+        load_bundle(bundle.folder)
+
+
+def test_another_answer_than_the_golden_one_is_refused(tmp_path):
+    """A machine or an engine that gives other logits is noticed at load."""
+    model = tiny_graph(3, seed=1)
+    other = save_bundle(
+        tmp_path / "x",
+        MANIFEST,
+        {"model.onnx": model, "golden.npz": tiny_golden(tiny_graph(3, seed=2), MANIFEST.input)},
+    )
+    with pytest.raises(Incompatible, match="golden"):
+        check_golden(other, open_session(model))
+
+
+def test_golden_answers_of_another_shape_are_refused(tmp_path):
+    """Golden vectors for another number of outputs don't pass by broadcasting."""
+    model = tiny_graph(3)
+    other = save_bundle(
+        tmp_path / "x", MANIFEST, {"model.onnx": model, "golden.npz": tiny_golden(tiny_graph(1), MANIFEST.input)}
+    )
+    with pytest.raises(Incompatible, match="golden"):
+        check_golden(other, open_session(model))
+
+
+def test_bundles_are_found_in_order(bundle, tmp_path):
+    """Every folder with a manifest, sorted; other folders are passed over."""
+    shutil.copytree(bundle.folder, tmp_path / "a-copy")
+    (tmp_path / "notes").mkdir()
+    assert [path.name for path in find_bundles(tmp_path)] == ["a-copy", bundle.manifest.id]
+
+
+def test_the_ensemble_record_comes_back(tmp_path):
+    """What was measured of members together is stored beside them, strictly."""
+    assert load_ensemble(tmp_path) is None
+    record = EnsembleRecord(
+        {"a": "00"},
+        {"Edema": {"youden": OperatingPoint(50.0, 0.7, 0.8)}},
+        {"Edema": Interval(0.8, 0.7, 0.9)},
+        {"mean_auroc": Interval(0.8, 0.7, 0.9)},
+        "hilum models combine",
+    )
+    save_ensemble(tmp_path, record)
+    assert load_ensemble(tmp_path) == record
+    (tmp_path / "ensemble.json").write_text("{}")
+    with pytest.raises(Incompatible, match="ensemble record"):
+        load_ensemble(tmp_path)
+
+
+def test_made_up_figures_are_assessed():
+    """The tests' own outputs cover both kinds."""
+    assert output("Edema").assessed
+    assert not output("Fracture").assessed
