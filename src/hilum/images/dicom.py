@@ -75,7 +75,8 @@ def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> t
     bits = header.bits
     if photometric == "PALETTE COLOR":
         frame = apply_color_lut(frame, header.dataset)
-        bits = 8 * frame.itemsize
+        # Some writers put entries of 8 bits into words of 16.
+        bits = 8 if frame.max() < 256 else 16
     # Colour is for pictures of films, never for films: 8 bits of it are enough.
     eight = (frame.view(f"u{frame.itemsize}") >> max(bits - 8, 0)).astype(np.uint8)
     grey = grey_of(Image.fromarray(np.ascontiguousarray(eight)))

@@ -40,6 +40,11 @@ def at_edge(problem: str, decode: Callable[[], Result]) -> Result:
         failure = ImageTooLarge("There is not enough memory for this image. Send a smaller one.")
     except Exception:  # noqa: BLE001 see the module's first lines
         failure = UnreadableImage(problem)
+    except BaseException as error:
+        # The RLE decoder is written in Rust, whose panics are no Exceptions.
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        failure = UnreadableImage(problem)
     # Outside of the handlers, so that the decoder's own message is not even chained.
     raise failure
 

@@ -30,6 +30,7 @@ _PLUGINS: dict[str, str] = {
 }
 # A run of RLE is two bytes for at most 128.
 _RLE_RATIO = 64
+_END_OF_IMAGE = b"\xff\xd9"
 
 # GDCM writes to standard error what it thinks of a file.
 for _quiet in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOff):
@@ -73,6 +74,9 @@ def _check_frame(header: Header) -> None:
         if len(frame) * _RLE_RATIO < decoded:
             raise UnreadableImage("The RLE frame is too short for the size that the DICOM header states.")
         return
+    if header.syntax in _JPEG_LS and not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        # CharLS spins for seconds on a stream that ends early, and fails at once on one that is closed.
+        raise UnreadableImage("The JPEG-LS frame is incomplete: it has no end marker. Export the film again.")
     stream = _jpeg_2000_size(frame) if header.syntax in _JPEG_2000 else _jpeg_size(frame)
     if header.syntax in _JPEG and stream.bits != 8:
         raise UnsupportedSyntax(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from hilum.errors import UnreadableImage
@@ -77,21 +76,23 @@ def _whole_range(values: Values, low: float, high: float) -> Values:
 
 def _table(item: Dataset, values: Values) -> tuple[int, Values, int]:
     """Return a look-up table's first mapped value, its entries and their bits. Raises UnreadableImage."""
-    count, first, bits = (int(value) for value in _words(item["LUTDescriptor"].value, 3))
+    order = ">" if item.original_encoding[1] is False else "<"
+    count, first, bits = (int(value) for value in _words(item["LUTDescriptor"], 3, order))
     # Written as unsigned words whatever the sign; 0 stands for 65,536.
     count = count % 65536 or 65536
     first = first - 65536 if first > 32767 and values.min() < 0 else first
-    entries = _words(item["LUTData"].value, count)
+    entries = _words(item["LUTData"], count, order)
     if len(entries) < count or not 8 <= bits <= 16:
         raise UnreadableImage("A look-up table in the DICOM header is not as its descriptor says. Export it again.")
     return first, entries[:count].astype(np.float64), bits
 
 
-def _words(value: Any, count: int) -> npt.NDArray[np.int64]:
+def _words(element: DataElement, count: int, order: str) -> npt.NDArray[np.int64]:
     """Return a LUT element's numbers, which come as a list, as 16-bit words or, for 8-bit entries, as bytes."""
+    value = element.value
     if isinstance(value, bytes):
-        width = np.uint16 if len(value) >= 2 * count else np.uint8
-        return np.frombuffer(value[: count * np.dtype(width).itemsize], dtype=width).astype(np.int64)
+        width = np.dtype(f"{order}u2" if len(value) >= 2 * count else "u1")
+        return np.frombuffer(value[: count * width.itemsize], dtype=width).astype(np.int64)
     return np.atleast_1d(np.asarray(value, dtype=np.int64))
 
 
