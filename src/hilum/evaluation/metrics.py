@@ -19,8 +19,10 @@ def auroc(scores: Array, labels: Array, weights: npt.NDArray[np.int64] | None = 
     count = np.ones(len(order)) if weights is None else np.asarray(weights, dtype=np.float64)[order]
     positive = np.asarray(labels)[order] > 0.5
     ill, well = count * positive, count * ~positive
+    pairs = ill.sum() * well.sum()
+    if not pairs:
+        return float("nan")
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     ill_at, well_at = np.add.reduceat(ill, starts), np.add.reduceat(well, starts)
     below = np.cumsum(well_at) - well_at
-    pairs = ill.sum() * well.sum()
-    return float((ill_at * (below + well_at / 2)).sum() / pairs) if pairs else float("nan")
+    return float((ill_at * (below + well_at / 2)).sum() / pairs)

@@ -1,0 +1,130 @@
+"""``hilum analyze``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path, film_png, tiny_models):
+    """A folder with two films, a broken one, a hidden one and a table."""
+    path = tmp_path / "films"
+    (path / "more").mkdir(parents=True)
+    (path / "a.png").write_bytes(film_png)
+    (path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (path / "more" / "c").write_bytes(film_png)
+    (path / ".hidden.png").write_bytes(film_png)
+    (path / "labels.csv").write_text("file\n")
+    return path
+
+
+def test_one_json_line_a_film_in_order(hilum, folder):
+    """A broken film is reported in its place, the rest goes on, and the exit code is 1."""
+    done = hilum("analyze", folder, "--json")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [line["file"].removeprefix(str(folder)) for line in lines] == ["/a.png", "/b.png", "/more/c"]
+    assert lines[1].keys() == {"file", "error"}
+    assert lines[1]["error"]["code"] == "unreadable_image"
+    assert lines[0]["accepted"] is True
+    assert lines[0]["findings"] == lines[2]["findings"]
+    assert done.code == 1
+
+
+def test_exit_code_is_zero_when_all_were_read(hilum, folder):
+    """All read: 0, also when a film is named on its own."""
+    assert hilum("analyze", folder / "a.png", folder / "more").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["analyze"],
+        ["analyze", "a.png", "--json", "--csv"],
+        ["analyze", "a.png", "--html"],
+        ["analyze", "a.png", "--policy", "perhaps"],
+        ["analyze", "a.png", "--models", "none"],
+        ["analyze", "a.png", "--prevalence", "Edema"],
+        ["analyze", "a.png", "--json", "--out", "none/deep/file"],
+        ["unknown"],
+    ],
+)
+def test_misuse_is_exit_code_2(hilum, tiny_models, arguments):
+    """What can't be carried out at all ends with 2 and a sentence."""
+    done = hilum(*arguments)
+    assert done.code == 2
+    assert done.out + done.err
+
+
+def test_a_missing_file_is_reported_like_a_broken_one(hilum, tiny_models):
+    """A path that does not exist is one unreadable film, not the end."""
+    done = hilum("analyze", "none.png", "--json")
+    assert json.loads(done.out)["error"]["code"] == "unreadable_image"
+    assert done.code == 1
+
+
+def test_text_names_what_matters(hilum, folder):
+    """On a terminal: recommendation, findings, operating points, what is not assessed, models, disclaimer, broken files."""
+    out = hilum("analyze", folder).out
+    for part in ("Ensemble confidence", "Operating point", "Not assessed: Fracture, Tuberculosis", "DenseNet121 (", "research"):
+        assert part in out
+    assert "could not be read" in out
+
+
+def test_a_refused_film_says_why(hilum, tmp_path, tiny_models):
+    """Refusal is an answer: its reason in words and code, exit code 0."""
+    from PIL import Image
+
+    Image.new("L", (200, 200), 90).save(tmp_path / "flat.png")
+    done = hilum("analyze", tmp_path / "flat.png")
+    assert "near_constant" in done.out
+    assert done.code == 0
+    line = json.loads(hilum("analyze", tmp_path / "flat.png", "--json").out)
+    assert (line["accepted"], line["findings"], line["level"]) == (False, [], None)
+
+
+def test_csv_is_one_table(hilum, folder):
+    """A header, a row a finding, a row an error."""
+    rows = list(csv.DictReader(io.StringIO(hilum("analyze", folder, "--csv").out)))
+    assert {row["error"] for row in rows} == {"", "unreadable_image"}
+    assert len({row["file"] for row in rows}) == 3
+    assert {row["accepted"] for row in rows} == {"True", ""}
+
+
+def test_out_writes_a_file(hilum, folder, tmp_path):
+    """--out writes what would have been printed, and nothing is printed."""
+    done = hilum("analyze", folder / "a.png", "--json", "--out", tmp_path / "answers.jsonl")
+    assert done.out == ""
+    assert json.loads((tmp_path / "answers.jsonl").read_text())["accepted"] is True
+
+
+def test_reports_are_one_a_film(hilum, folder, tmp_path):
+    """--html writes a document a film, named by file and content, and reports the broken one on the error stream."""
+    (folder / "more" / "a.png").write_bytes((folder / "a.png").read_bytes() + b" ")
+    done = hilum("analyze", folder, "--html", "--out", tmp_path / "reports")
+    names = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    assert len(names) == 3
+    assert [name.split("-")[0] for name in names] == ["a", "a", "c"]
+    assert "b.png" in done.err
+    assert done.code == 1
+
+
+def test_policy_and_prevalence_are_passed_on(hilum, folder):
+    """Options reach the engine."""
+    film = folder / "a.png"
+    done = hilum("analyze", film, "--json", "--policy", "rule_out", "--prevalence", "Edema=0.5", "--threads", "1")
+    edema = next(finding for finding in json.loads(done.out)["findings"] if finding["name"] == "Edema")
+    assert edema["threshold"] == 20
+    assert edema["prevalence"] == 0.5
+
+
+def test_one_film_of_a_folder_is_never_lost_to_its_suffix(hilum, folder, film_png):
+    """A film is told by its content: a suffix in capitals or none at all is no reason to pass it over."""
+    (folder / "D.PNG").write_bytes(film_png)
+    files = [json.loads(line)["file"] for line in hilum("analyze", folder, "--json").out.splitlines()]
+    assert any(file.endswith("D.PNG") for file in files)
+    assert not any("labels.csv" in file or "hidden" in file for file in files)

@@ -1,0 +1,99 @@
+"""``hilum models``."""
+
+from __future__ import annotations
+
+import json
+
+from PIL import Image
+from tiny import tiny_manifest, write_tiny
+
+
+def test_list_as_json(hilum, tiny_models):
+    """Name, version, architecture, training data and findings of every model."""
+    done = hilum("models", "list", "--json")
+    rows = json.loads(done.out)
+    assert [row["architecture"] for row in rows] == ["DenseNet121", "MobileNetV2", "HilumCNN"]
+    assert {"name", "version", "architecture", "trained_on", "findings"} <= set(rows[0])
+    assert "Fracture" not in rows[0]["findings"]
+    assert done.code == 0
+
+
+def test_list_as_text(hilum, tiny_models):
+    """One line a model; a figure that was not measured is said not to be."""
+    done = hilum("models", "list")
+    assert done.out.count("random numbers, for tests-trained") == 3
+    assert "not measured" in done.out
+
+
+def test_show_prints_the_manifest(hilum, tiny_models):
+    """The manifest as it stands on disk; an unknown id names the known ones."""
+    done = hilum("models", "show", "hilumcnn-tiny")
+    assert done.out.encode() == (tiny_models / "hilumcnn-tiny" / "manifest.json").read_bytes()
+    wrong = hilum("models", "show", "none")
+    assert wrong.code == 2
+    assert "hilumcnn-tiny" in wrong.err
+
+
+def test_verify_finds_damage(hilum, tmp_path, monkeypatch, tiny_folder):
+    """Whole bundles are said to be whole; a changed byte gives exit code 1 and the file's name."""
+    from hilum import registry
+
+    monkeypatch.setattr(registry, "shipped_folder", lambda: tiny_folder)
+    assert hilum("models", "verify").out.count("whole") == 3
+    bundle = write_tiny(tmp_path / "own", tiny_manifest("ResNet50", None, ("Edema",)))
+    (bundle.folder / "card.md").write_bytes(b"other")
+    done = hilum("models", "verify", "--models", tmp_path / "own")
+    assert done.code == 1
+    assert "card.md" in done.out
+
+
+def labelled_films(tmp_path):
+    """Write a table of 24 films of 12 patients; brighter films have Effusion."""
+    rows = ["file,patient_id,orig_width,source,Effusion,Edema"]
+    patients = []
+    for number in range(24):
+        from conftest import film_pixels
+
+        bright = number % 2
+        pixels = film_pixels(96, 80) * (0.6 + 0.4 * bright) * (1 - number / 400)
+        Image.fromarray((pixels * 255).astype("uint8")).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,p{number // 2:02d},1024,test,{bright},{'' if number > 20 else bright}")
+        patients.append(f"p{number // 2:02d}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    for name, part in (("validation", patients[:12]), ("holdout", patients[12:])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["patient_id", *sorted(set(part))]))
+    return tmp_path
+
+
+def test_combine_and_evaluate(hilum, tmp_path, monkeypatch, tiny_folder):
+    """The members are measured together on their patients; the record is used from then on, and evaluate reports them."""
+    import shutil
+
+    from hilum import pipeline, registry
+
+    shipped = shutil.copytree(tiny_folder, tmp_path / "shipped")
+    for module in (pipeline, registry):
+        monkeypatch.setattr(module, "shipped_folder", lambda: shipped)
+    films = labelled_films(tmp_path)
+    splits = ("--validation", films / "validation.csv", "--holdout", films / "holdout.csv")
+    done = hilum("models", "combine", "--data", films / "table.csv", *splits, "--min-original-width", 1000)
+    assert done.code == 0, done.err
+    record = json.loads((shipped / "ensemble.json").read_text())
+    assert set(record["operating_points"]) == {"Effusion", "Edema"}
+    assert record["figures"]["mean_auroc"]["value"] in (0.0, 0.5, 1.0) or 0 < record["figures"]["mean_auroc"]["value"] < 1
+    assert "--min-original-width 1000" in record["command"]
+    assert pipeline.open_engine(threads=1).record is not None
+    text = hilum("evaluate", "--data", films / "table.csv", "--patients", films / "holdout.csv")
+    assert "12 films of 6 patients; 0 refused by the gate" in text.out
+    assert "Ensemble minus DenseNet121" in text.out
+    figures = json.loads(hilum("evaluate", "--data", films / "table.csv", "--json").out)
+    assert figures["films"] == 24
+    assert set(figures["judged"]["Ensemble"]["auroc"]) == {"Effusion", "Edema"}
+
+
+def test_evaluate_without_films_says_so(hilum, tmp_path, tiny_models):
+    """Options that leave no film are named."""
+    films = labelled_films(tmp_path)
+    done = hilum("evaluate", "--data", films / "table.csv", "--source", "nowhere")
+    assert done.code == 2
+    assert "--source" in done.err
