@@ -51,7 +51,7 @@ def work_with(engine: Engine, max_bytes: int) -> Work:
             result = to_html(analysis, image).decode()
             answer = ml_analysis(analysis)
             if film:
-                answer["details"]["film"] = film_url(image)
+                answer["details"] |= {"film": film_url(image), "film_size": list(image.pixels.shape[::-1])}
         answer["details"]["timings"] = {f"{stage}_ms": round(1000 * value, 1) for stage, value in seconds.items()}
         return Answer(
             body=json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode(),

@@ -63,7 +63,7 @@ export function findingsTable(details, { point, pin }) {
   table.addEventListener("pointerleave", () => point(null));
   const section = el("section", { class: "card", "aria-labelledby": "findings-heading" },
     el("h3", { id: "findings-heading" }, "Findings"),
-    el("p", { class: "quiet" }, "Point at a finding to see where its answer came from; choose it to keep the heat map."),
+    el("p", { class: "quiet" }, "Point at a finding, or tap it, to see where its answer came from; choosing it keeps the heat map on the film."),
     table,
     details.not_assessed.length > 0 && el("p", {}, el("b", {}, "Not assessed: "), `${listed(details.not_assessed)}. Nothing is said of these.`),
     meanings(details));
@@ -115,8 +115,8 @@ function operatingPoint({ threshold, sensitivity, specificity }) {
   if (threshold === null) return el("small", {}, "none");
   return [
     el("span", { class: "figure" }, number(threshold)),
-    sensitivity !== null && el("small", {}, `sensitivity ${number(sensitivity, 2)}`),
-    specificity !== null && el("small", {}, `specificity ${number(specificity, 2)}`),
+    sensitivity !== null && el("small", {}, el("abbr", { title: "sensitivity" }, "sens."), ` ${number(sensitivity, 2)}`),
+    specificity !== null && el("small", {}, el("abbr", { title: "specificity" }, "spec."), ` ${number(specificity, 2)}`),
   ];
 }
 

@@ -78,13 +78,13 @@ async function show({ result, analysis: { details } }, example) {
 }
 
 function fillAnswer(details, example, result) {
-  const report = el("p", { class: "actions no-print" },
+  const report = el("p", { class: "actions" },
     el("button", { type: "button", id: "report-open", click: () => openReport(result) }, "Open the report"),
     el("button", { type: "button", id: "print", click: () => print() }, "Print this page"));
   if (details.accepted) reading.table = findingsTable(details, { point, pin });
   byId("reading").classList.toggle("is-refused", !details.accepted);
   byId("answer").replaceChildren(...(details.accepted
-    ? [summary(details), example ? comparison(example, details) : "", reading.table.section, report]
+    ? [summary(details), report, example ? comparison(example, details) : "", reading.table.section]
     : [refusal(details), report]));
   byId("more").replaceChildren(...(details.accepted ? [membersSection(details), provenanceSection(details)] : []));
 }
@@ -93,6 +93,7 @@ function fillMembers(details) {
   const models = [...new Set(details.heatmaps.map((map) => map.model))];
   byId("member").replaceChildren(el("option", { value: MEAN }, "all members, mean"), ...models.map((name) => el("option", { value: name }, name)));
   byId("member").disabled = models.length === 0;
+  byId("no-heat").textContent = reasons(details.no_heatmap);
 }
 
 const shownFinding = () => reading.pointed ?? reading.pinned;
@@ -106,7 +107,6 @@ function pin(name) {
   reading.pinned = reading.pinned === name ? null : name;
   reading.pointed = reading.pinned;
   showOverlay();
-  byId("status").textContent = reading.pinned ? byId("heat-caption").textContent : "No heat map is kept on the film.";
 }
 
 /** Show the heat map of the finding that is pointed at, else of the one that is kept, and the radiologist's box. */
@@ -129,7 +129,7 @@ const caption = (details) => (details.accepted ? "The film as the networks got i
 function heatOf(details, name, model) {
   const maps = details.heatmaps.filter((map) => map.finding === name && (model === MEAN || map.model === model));
   if (!maps.length) return { field: null, peak: null, text: `No heat map for ${name}${why(details, name, model)}` };
-  const field = blend(maps, [details.source.width, details.source.height]);
+  const field = blend(maps, details.film_size);
   const peak = strongest(field);
   const whose = maps.length === 1 ? maps[0].model : `mean of ${maps.length} members`;
   const where = peak ? `strongest in ${place(peak)}` : "empty: no place in the film speaks for it";
@@ -137,10 +137,11 @@ function heatOf(details, name, model) {
 }
 
 function why(details, name, model) {
-  const reasons = Object.entries(details.no_heatmap).filter(([member]) => model === MEAN || member === model);
-  if (reasons.length) return `: ${reasons.map(([member, reason]) => `${member}: ${reason}`).join(" ")}`;
-  return model === MEAN ? "." : ` from ${model}: it gives none for this finding.`;
+  if (model !== MEAN) return ` from ${model}: it does not assess this finding.`;
+  return `. ${reasons(details.no_heatmap)}`;
 }
+
+const reasons = (none) => Object.entries(none).map(([model, reason]) => `${model} gives no heat map: ${reason}.`).join(" ");
 
 function besideBox({ peak }, name, example) {
   if (!example || !peak || name !== example.finding) return "";
@@ -192,19 +193,37 @@ function connectChoosing() {
     if (!carriesFile(event)) return;
     event.preventDefault();
     veil.hidden = true;
+    if (document.querySelector("dialog[open]")) return;
     const films = [...event.dataTransfer.files];
     if (films.length === 1) read(films[0]);
     else showProblem(new Problem({ title: "One film at a time", detail: `${films.length} files were dropped; one film is read at a time.`, code: "several_files" }), () => byId("file").click());
   });
 }
 
+/** On paper: the heat map that is kept, not the one under the pointer, and everything that is folded on screen. */
+function connectPrinting() {
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    point(null);
+    if (reading.details) viewer.drawWhole();
+    folded = [...document.querySelectorAll("#reading details:not([open])")];
+    for (const each of folded) each.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const each of folded) each.open = false;
+    viewer.draw();
+  });
+}
+
 async function start() {
   connectControls();
+  connectPrinting();
   connectChoosing();
   prepareReport();
   drawLegend(byId("legend"));
+  byId("adjust").open = matchMedia("(min-width: 60rem)").matches;
   showControls(viewer.state);
   gallery = await openGallery((example, film) => read(film, example));
 }
 
-start();
+start().catch((error) => showProblem(error, () => location.reload()));

@@ -59,7 +59,7 @@ export function provenanceSection(details) {
       Format: [source.format, source.photometric_interpretation, source.projection].filter(Boolean).join(", "),
       Size: `${source.width} × ${source.height} pixels, ${source.bits} bits`,
       "SHA-256": el("code", {}, source.sha256),
-      Notes: source.notes.length ? source.notes.join(" ") : null,
+      Notes: source.notes.length ? source.notes.join("; ") : null,
     }),
     el("h4", {}, "This answer"),
     pairs({ Software: details.software, "Operating points": details.policy.replace("_", " "), Time: timing(details.timings) }),

@@ -3,6 +3,7 @@
 const PLAIN = { zoom: 1, x: 0, y: 0, window: 100, level: 50, inverted: false };
 const STEP = 40;
 const MAX_ZOOM = 16;
+const PRINT_WIDTH = 720;
 
 /**
  * Make a viewer in `stage` on `canvas`. `changed(state)` is called after each change of window, level, inversion or zoom.
@@ -20,22 +21,31 @@ export function createViewer(stage, canvas, changed) {
 
   function draw() {
     frame = 0;
-    const ratio = devicePixelRatio || 1;
-    const [width, height] = [stage.clientWidth, stage.clientHeight];
+    if (!film || !stage.clientWidth) return;
+    const size = [film.width * scale(), film.height * scale()];
+    const place = [(stage.clientWidth - size[0]) / 2 + state.x, (stage.clientHeight - size[1]) / 2 + state.y];
+    paint([stage.clientWidth, stage.clientHeight], place, size);
+  }
+
+  /** Draw the whole film, without zoom, as wide as the canvas: for paper. */
+  function drawWhole() {
+    const size = [PRINT_WIDTH, (PRINT_WIDTH * film.height) / film.width];
+    paint(size, [0, 0], size);
+  }
+
+  function paint([width, height], corner, size) {
+    const ratio = Math.max(devicePixelRatio || 1, 1);
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
-    if (!film || !width || !height) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.imageSmoothingQuality = "high";
-    const size = [film.width * scale(), film.height * scale()];
-    const corner = [(width - size[0]) / 2 + state.x, (height - size[1]) / 2 + state.y];
     context.drawImage(film.shown, ...corner, ...size);
     if (heat) {
       context.globalAlpha = state.opacity;
       context.drawImage(heat, ...corner, ...size);
       context.globalAlpha = 1;
     }
-    for (const each of boxes) drawBox(context, each, corner, size);
+    for (const each of boxes) drawBox(context, each, corner, size, width);
   }
 
   function update(change) {
@@ -77,6 +87,8 @@ export function createViewer(stage, canvas, changed) {
   return {
     state,
     update,
+    draw,
+    drawWhole,
     zoom,
     reset,
     /** Show the film at `url`; resolves to its shown size. */
@@ -129,7 +141,7 @@ function develop(film, { window, level, inverted }) {
   context.putImageData(image, 0, 0);
 }
 
-function drawBox(context, { box: [x, y, w, h], text }, corner, size) {
+function drawBox(context, { box: [x, y, w, h], text }, corner, size, right) {
   const at = [corner[0] + x * size[0], corner[1] + y * size[1], w * size[0], h * size[1]];
   context.setLineDash([]);
   context.lineWidth = 4;
@@ -142,7 +154,7 @@ function drawBox(context, { box: [x, y, w, h], text }, corner, size) {
   context.setLineDash([]);
   context.font = "600 12px system-ui, sans-serif";
   const width = context.measureText(text).width + 10;
-  const left = clamp(at[0], 0, Math.max(0, context.canvas.clientWidth - width));
+  const left = clamp(at[0], 0, Math.max(0, right - width));
   const top = at[1] > 22 ? at[1] - 21 : at[1] + 3;
   context.fillStyle = "rgb(0 0 0 / 0.72)";
   context.fillRect(left, top, width, 18);
