@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import gdcm
 import numpy.typing as npt
 from pydicom import uid
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
 from hilum.errors import UnreadableImage, UnsupportedSyntax
-from hilum.images.header import Header
+from hilum.images.header import Header, whole
 
 _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
@@ -24,7 +26,7 @@ _PLUGINS: dict[str, str] = {
     **dict.fromkeys(_NATIVE, ""),
     uid.RLELossless: "pylibjpeg",
     **dict.fromkeys(_JPEG, "pillow"),
-    **dict.fromkeys(_LOSSLESS, "gdcm"),
+    **dict.fromkeys(_LOSSLESS, ""),
     **dict.fromkeys(_JPEG_LS, "pyjpegls"),
     **dict.fromkeys(_JPEG_2000, "pylibjpeg"),
 }
@@ -32,9 +34,8 @@ _PLUGINS: dict[str, str] = {
 _RLE_RATIO = 64
 _END_OF_IMAGE = b"\xff\xd9"
 
-# GDCM writes to standard error what it thinks of a file.
-for _quiet in (gdcm.Trace.WarningOff, gdcm.Trace.ErrorOff, gdcm.Trace.DebugOff):
-    _quiet()
+_WORKER = Path(__file__).with_name("gdcm_worker.py")
+_SECONDS = 60
 
 
 class Codestream(NamedTuple):
@@ -56,24 +57,28 @@ def decode_first(header: Header) -> tuple[npt.NDArray[Any], str]:
             "The pixels' transfer syntax is not read here. Expected uncompressed, deflated, RLE, JPEG (8 bit), JPEG "
             "lossless, JPEG-LS or JPEG 2000."
         )
-    if header.syntax not in _NATIVE:
-        _check_frame(header)
-    frame, properties = get_decoder(header.syntax).as_array(
-        header.dataset, index=0, decoding_plugin=_PLUGINS[header.syntax]
-    )
+    syntax = header.syntax
+    if syntax not in _NATIVE:
+        compressed = _checked_frame(header)
+        if syntax in _LOSSLESS:
+            header.dataset.PixelData = _decode_lossless(compressed, header)
+            header.dataset["PixelData"].VR = "OW"
+            header.dataset.NumberOfFrames = 1
+            header.dataset.file_meta.TransferSyntaxUID = syntax = uid.ExplicitVRLittleEndian
+    frame, properties = get_decoder(syntax).as_array(header.dataset, index=0, decoding_plugin=_PLUGINS[syntax])
     if frame.shape[:2] != (header.height, header.width):
         raise UnreadableImage("The decoded frame is not of the size that the DICOM header states. Export it again.")
     return frame, str(properties["photometric_interpretation"])
 
 
-def _check_frame(header: Header) -> None:
-    """Refuse a compressed frame that can't be what the DICOM header says: it would decode to any size."""
+def _checked_frame(header: Header) -> bytes:
+    """Return the compressed frame. Refuses one that can't be what the DICOM header says: it would decode to any size."""
     frame = get_frame(header.dataset.PixelData, 0, number_of_frames=header.frames)
     if header.syntax == uid.RLELossless:
         decoded = header.width * header.height * header.samples * (header.dataset.BitsAllocated // 8)
         if len(frame) * _RLE_RATIO < decoded:
             raise UnreadableImage("The RLE frame is too short for the size that the DICOM header states.")
-        return
+        return frame
     if header.syntax in _JPEG_LS and not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
         # CharLS spins for seconds on a stream that ends early, and fails at once on one that is closed.
         raise UnreadableImage("The JPEG-LS frame is incomplete: it has no end marker. Export the film again.")
@@ -86,6 +91,28 @@ def _check_frame(header: Header) -> None:
         raise UnreadableImage("The compressed frame's own size is not the one that the DICOM header states.")
     if stream.bits > header.dataset.BitsAllocated:
         raise UnreadableImage("The compressed frame has more bits than the DICOM header states.")
+    return frame
+
+
+def _decode_lossless(frame: bytes, header: Header) -> bytes:
+    """Decode JPEG lossless in a process of its own: see there for why. Raises UnreadableImage."""
+    dataset = header.dataset
+    size = header.width * header.height * header.samples * dataset.BitsAllocated // 8
+    signed, planar = whole(dataset, "PixelRepresentation", 0), whole(dataset, "PlanarConfiguration", 0)
+    # A gigabyte of addresses for Python and GDCM themselves, few of which are ever touched.
+    megabytes = 1024 + (8 * size >> 20)
+    given = (header.width, header.height, header.samples, dataset.BitsAllocated, header.bits, signed, planar, megabytes)
+    # -P: or this package's own modules would stand in the way of others' of the same name.
+    command = [sys.executable, "-P", str(_WORKER), *map(str, given)]
+    try:
+        decoded = subprocess.run(
+            command, input=frame, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_SECONDS, check=True
+        ).stdout
+    except subprocess.SubprocessError:
+        decoded = b""
+    if len(decoded) != size:
+        raise UnreadableImage("The JPEG lossless frame is broken or incomplete. Export the film again.")
+    return bytes(decoded) + b"\0" * (size % 2)
 
 
 def _jpeg_size(frame: bytes) -> Codestream:
