@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import tiny_manifest
 
 from hilum import calibrate, ensemble
 from hilum.records import Calibration, EnsembleRecord, OperatingPoint, Output
+from tiny import tiny_manifest
 
 
 def member(name, logits, outputs, policy="youden", prevalence=None, **changes):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny import CHANNELS, tiny_graph, tiny_manifest
 
 from hilum.explain import class_activation, heatmaps
 from hilum.graph import read_head
 from hilum.records import InputSpec, Scored
+from tiny import CHANNELS, tiny_graph, tiny_manifest
 
 NAMES = ("Edema", "Fracture", "Effusion")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import film_pixels
 
+from conftest import film_pixels
 from hilum import gate
 from hilum.records import Radiograph, Source
 

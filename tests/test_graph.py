@@ -6,11 +6,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from tiny import tiny_graph
 
 from hilum.errors import Incompatible
 from hilum.graph import read_head, with_float16_weights
 from hilum.runtime import open_session
+from tiny import tiny_graph
 
 
 def edited(change):

@@ -8,14 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny import output, tiny_manifest, write_classic, write_tiny
 
 import hilum
 from hilum import pipeline
 from hilum.errors import BundleNotFound, ConfigError, HashMismatch, Incompatible
-from hilum.pipeline import analyze, open_engine, unique_names
+from hilum.pipeline import analyze, check_golden, open_engine, unique_names
 from hilum.records import EnsembleRecord, OperatingPoint
-from hilum.registry import save_ensemble
+from hilum.registry import save_bundle, save_ensemble
+from hilum.runtime import open_session
+from tiny import output, tiny_golden, tiny_graph, tiny_manifest, write_classic, write_tiny
+
+EDEMA = tiny_manifest("DenseNet121", "densenet", ("Edema", "Effusion", "Fracture"))
 
 
 def test_three_members_answer_together(film, tiny_engine):
@@ -169,6 +172,28 @@ def test_no_pooled_head_no_heat_map(film, tiny_models, tmp_path):
     assert name.startswith("ResNet50")
     assert "global average pooling" in reason
     assert name not in {one.model for one in analysis.heatmaps}
+
+
+def test_another_answer_than_the_golden_one_is_refused(tmp_path):
+    """A machine or an engine that gives other logits is noticed at load."""
+    model = tiny_graph(3, seed=1)
+    other = save_bundle(
+        tmp_path / "x",
+        EDEMA,
+        {"model.onnx": model, "golden.npz": tiny_golden(tiny_graph(3, seed=2), EDEMA.input)},
+    )
+    with pytest.raises(Incompatible, match="golden"):
+        check_golden(other, open_session(model))
+
+
+def test_golden_answers_of_another_shape_are_refused(tmp_path):
+    """Golden vectors for another number of outputs don't pass by broadcasting."""
+    model = tiny_graph(3)
+    other = save_bundle(
+        tmp_path / "x", EDEMA, {"model.onnx": model, "golden.npz": tiny_golden(tiny_graph(1), EDEMA.input)}
+    )
+    with pytest.raises(Incompatible, match="golden"):
+        check_golden(other, open_session(model))
 
 
 def test_public_functions_are_the_pipelines(film_png, tiny_models):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from tiny import CHANNELS, tiny_graph
 
 from hilum.errors import Incompatible
 from hilum.runtime import open_session
+from tiny import CHANNELS, tiny_graph
 
 
 def test_a_film_gives_logits_and_features():

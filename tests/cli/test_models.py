@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from PIL import Image
+
 from tiny import tiny_manifest, write_tiny
 
 

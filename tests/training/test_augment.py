@@ -43,13 +43,13 @@ def test_changes_stay_in_range_and_repeat_with_their_seed() -> None:
 def test_each_limit_has_its_effect(limit: str) -> None:
     """Switched on alone, each kind of change alters the films."""
     value = {"rotation": 20.0, "noise": 0.1, "blur": 1.0, "jpeg": 1.0}.get(limit, 0.3)
-    limits = Augmentation(**{**{name: 0.0 for name in Augmentation.__slots__}, limit: value})
+    limits = Augmentation(**{**dict.fromkeys(Augmentation.__slots__, 0.0), limit: value})
     changed = augment(films(), limits, 48, generator())
     assert float((changed - torch.from_numpy(films() / 255.0)).abs().max()) > 0.01
 
 
 def test_blur_removes_fine_detail() -> None:
     """A blurred film has less difference between neighbours: what a small original looks like."""
-    limits = Augmentation(**{**{name: 0.0 for name in Augmentation.__slots__}, "blur": 1.0})
+    limits = Augmentation(**{**dict.fromkeys(Augmentation.__slots__, 0.0), "blur": 1.0})
     changes = [np.abs(np.diff(augment(films(), limits, 48, generator(seed)).numpy())).mean() for seed in range(8)]
     assert np.mean(changes) < 0.8 * np.abs(np.diff(films() / 255)).mean()

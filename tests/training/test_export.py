@@ -7,15 +7,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import film_pixels
 from PIL import Image
 
+from conftest import film_pixels
 from hilum import cli
 from hilum.explain import class_activation
 from hilum.graph import read_head, with_float16_weights
-from hilum.pipeline import open_engine
+from hilum.pipeline import check_golden, open_engine
 from hilum.records import Radiograph, Source
-from hilum.registry import check_golden, load_bundle
+from hilum.registry import load_bundle
 from hilum.runtime import open_session
 from hilum.training.fit import to_input
 from hilum.training.initial import BUILDERS
@@ -72,9 +72,10 @@ def experiment(tmp_path_factory):
 def trained(experiment):
     """The bundle that ``hilum train`` writes, and the folder of its run."""
     places = ("--run", str(experiment / "run"), "--out", str(experiment / "models"))
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["hilum", "train", str(experiment / "experiment.toml"), *places])
-        cli.main()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
     assert not end.value.code
     return load_bundle(experiment / "models" / "made-up"), experiment / "run"
 

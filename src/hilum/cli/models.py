@@ -68,7 +68,8 @@ def show(
 @app.command()
 def verify(models: Models = None) -> None:
     """Check each bundle's hashes, manifest and golden answers. Exit code 1 if one fails."""
-    from hilum.registry import check_golden, find_bundles, load_bundle, shipped_folder
+    from hilum.pipeline import check_golden
+    from hilum.registry import find_bundles, load_bundle, shipped_folder
     from hilum.runtime import open_session
 
     console = Console()
