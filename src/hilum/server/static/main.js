@@ -152,8 +152,10 @@ function besideBox({ peak }, name, example) {
 
 function showControls({ window, level, opacity, inverted }) {
   for (const [id, value] of Object.entries({ window, level, opacity: 100 * opacity })) {
+    const text = `${Math.round(value)} %`;
     byId(id).value = value;
-    byId(`${id}-value`).textContent = `${Math.round(value)} %`;
+    byId(id).setAttribute("aria-valuetext", text);
+    byId(`${id}-value`).textContent = text;
   }
   byId("invert").setAttribute("aria-pressed", String(inverted));
 }
@@ -205,13 +207,13 @@ function connectPrinting() {
   let folded = [];
   addEventListener("beforeprint", () => {
     point(null);
-    if (reading.details) viewer.drawWhole();
+    viewer.setPaper(true);
     folded = [...document.querySelectorAll("#reading details:not([open])")];
     for (const each of folded) each.open = true;
   });
   addEventListener("afterprint", () => {
     for (const each of folded) each.open = false;
-    viewer.draw();
+    viewer.setPaper(false);
   });
 }
 

@@ -16,18 +16,19 @@ export function createViewer(stage, canvas, changed) {
   let heat = null; // canvas over the whole film
   let boxes = []; // {box: [x, y, w, h] as shares of the film, text}
   let frame = 0;
+  let paper = false;
 
   const scale = () => Math.min(stage.clientWidth / film.width, stage.clientHeight / film.height) * state.zoom;
 
   function draw() {
     frame = 0;
     if (!film || !stage.clientWidth) return;
+    if (paper) return drawWhole();
     const size = [film.width * scale(), film.height * scale()];
     const place = [(stage.clientWidth - size[0]) / 2 + state.x, (stage.clientHeight - size[1]) / 2 + state.y];
-    paint([stage.clientWidth, stage.clientHeight], place, size);
+    return paint([stage.clientWidth, stage.clientHeight], place, size);
   }
 
-  /** Draw the whole film, without zoom, as wide as the canvas: for paper. */
   function drawWhole() {
     const size = [PRINT_WIDTH, (PRINT_WIDTH * film.height) / film.width];
     paint(size, [0, 0], size);
@@ -87,8 +88,6 @@ export function createViewer(stage, canvas, changed) {
   return {
     state,
     update,
-    draw,
-    drawWhole,
     zoom,
     reset,
     /** Show the film at `url`; resolves to its shown size. */
@@ -99,6 +98,8 @@ export function createViewer(stage, canvas, changed) {
       reset();
       return film;
     },
+    /** On paper the whole film is drawn, unzoomed. At once: a printer does not wait for the next frame. */
+    setPaper(is) { paper = is; draw(); },
     setHeat(shown) { heat = shown; update({}); },
     setBoxes(shown) { boxes = shown; update({}); },
   };
