@@ -9,11 +9,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
 Words = npt.NDArray[np.uint16]
 MakeDicom = Callable[..., bytes]
+_KINDS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 NAME = "CANARY^Quentin"
 
 
@@ -63,6 +74,24 @@ def written(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     return file.getvalue()
 
 
+def encoded(dataset: Dataset, syntax: str) -> bytes:
+    """Return the file's bytes with its pixels compressed as ``syntax``."""
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.set_original_encoding(False, True)
+    dataset.compress(syntax)
+    file = BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def raster(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """Return ``image`` as a file of this kind."""
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
 @pytest.fixture(name="film")
 def _film() -> Words:
     return gradient()
@@ -78,6 +107,26 @@ def make_data_set() -> Callable[..., Dataset]:
 def write() -> Callable[..., bytes]:
     """``written(dataset, syntax)`` → bytes."""
     return written
+
+
+@pytest.fixture
+def compress() -> Callable[..., bytes]:
+    """``encoded(dataset, syntax)`` → bytes."""
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def real_files() -> dict[str, bytes]:
+    """One small film in each encoding, with a name in every DICOM header."""
+    eight = Image.fromarray((gradient() // 16).astype(np.uint8))
+    files = {f"{mode} {kind}": raster(eight.convert(mode), kind) for mode in ("L", "RGB") for kind in _KINDS}
+    files |= {f"TIFF {name}": raster(eight, "TIFF", compression=name) for name in ("tiff_lzw", "tiff_deflate", "jpeg")}
+    files["16-bit PNG"] = raster(Image.fromarray(gradient()), "PNG")
+    files |= {syntax: encoded(data_set(), syntax) for syntax in (RLELossless, JPEGLSLossless, JPEG2000Lossless)}
+    header = {"WindowCenter": "2000", "WindowWidth": "1000", "RescaleSlope": "1", "RescaleIntercept": "-5"}
+    for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
+        files[syntax] = written(data_set(PixelPaddingValue=0, **header), syntax)
+    return files
 
 
 @pytest.fixture

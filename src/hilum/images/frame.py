@@ -97,7 +97,7 @@ def _checked_frame(header: Header) -> bytes:
 def _decode_lossless(frame: bytes, header: Header) -> bytes:
     """Decode JPEG lossless in a process of its own: see there for why. Raises UnreadableImage."""
     dataset = header.dataset
-    size = header.width * header.height * header.samples * dataset.BitsAllocated // 8
+    size: int = header.width * header.height * header.samples * dataset.BitsAllocated // 8
     signed, planar = whole(dataset, "PixelRepresentation", 0), whole(dataset, "PlanarConfiguration", 0)
     # A gigabyte of addresses for Python and GDCM themselves, few of which are ever touched.
     megabytes = 1024 + (8 * size >> 20)
