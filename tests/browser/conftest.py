@@ -71,9 +71,8 @@ def conflicting(image: Radiograph) -> Analysis:
         for place, member in enumerate(members)
         for one in member.predictions
     ]
-    guest = MemberResult(
-        GUEST, "chexpert", None, False, False, (MemberFinding("Effusion", 0.31, None, 31.0, None, None, None),), (), ("label order assumed",),
-    )  # fmt: skip
+    raw = MemberFinding("Effusion", 0.31, None, 31.0, None, None, None)
+    guest = MemberResult(GUEST, "chexpert", None, False, False, (raw,), (), ("label order assumed",))
     return Analysis(
         image.source,
         Verdict(True),

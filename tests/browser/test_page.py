@@ -16,8 +16,10 @@ PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobil
 CONTRASTS = """() => {
   const parts = (colour) => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
   const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a), 1];
-  const ground = (node) => node ? over(parts(getComputedStyle(node).backgroundColor), ground(node.parentElement)) : [255, 255, 255, 1];
-  const light = (colour) => colour.slice(0, 3).map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  const own = (node) => parts(getComputedStyle(node).backgroundColor);
+  const ground = (node) => node ? over(own(node), ground(node.parentElement)) : [255, 255, 255, 1];
+  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = (colour) => colour.slice(0, 3).map((c) => linear(c / 255))
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
   const bad = [];
   for (const node of document.querySelectorAll("body *")) {
@@ -59,7 +61,9 @@ def test_all_of_it_works_by_keyboard(visit, rich):
     tab_to(page, "Effusion")
     expect(page.locator("#heat-caption")).to_contain_text("Heat map of Effusion")
     page.keyboard.press("Space")
-    expect(page.locator("table.findings").get_by_role("button", name="Effusion")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("table.findings").get_by_role("button", name="Effusion")).to_have_attribute(
+        "aria-pressed", "true"
+    )
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
@@ -98,8 +102,8 @@ def test_a_screen_reader_finds_names_and_roles(visit, rich):
         ("contentinfo", ""),
     ]:
         expect(page.get_by_role(role, name=name).first).to_be_attached()
-    snapshot = page.locator("body").aria_snapshot()
-    assert not re.search(r"- (button|link|slider|combobox|textbox|img)(:| \[|$)(?! \")", snapshot, re.MULTILINE), snapshot
+    nameless = r"^\s*- (button|link|slider|combobox|textbox|img)(:| \[|$)"
+    assert re.findall(nameless, page.locator("body").aria_snapshot(), re.MULTILINE) == []
 
 
 def test_evidence_confidence_and_probability_are_named_apart(visit, rich):
@@ -214,9 +218,8 @@ def test_the_policy_lets_no_inline_script_or_style_in(visit):
     """No script or style that is not the service's own file runs, but for the report's one style sheet."""
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     page = visit()
-    assert page.locator("script:not([src]), style, [style], [onclick]").evaluate_all(
-        "found => found.filter((it) => !it.closest('.thumb')).length"
-    ) == 0
+    inline = "found => found.filter((it) => !it.closest('.thumb')).length"
+    assert page.locator("script:not([src]), style, [style], [onclick]").evaluate_all(inline) == 0
 
 
 def test_less_motion_is_respected(visit):

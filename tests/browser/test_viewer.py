@@ -41,7 +41,9 @@ def test_pointing_shows_the_heat_map_of_the_finding(page):
     finding(page, "Cardiomegaly").hover()
     cardiomegaly = shown(page)
     assert len({plain, effusion, cardiomegaly}) == 3
-    expect(page.locator("#heat-caption")).to_contain_text("Heat map of Cardiomegaly, mean of 3 members: strongest in the")
+    expect(page.locator("#heat-caption")).to_contain_text(
+        "Heat map of Cardiomegaly, mean of 3 members: strongest in the"
+    )
     page.mouse.move(5, 5)
     assert shown(page) == plain
 
@@ -75,7 +77,9 @@ def test_one_members_heat_map_can_be_chosen(page):
     assert shown(page) != mean
     finding(page, "Atelectasis").hover()
     expect(page.locator("#heat-caption")).to_contain_text("it does not assess this finding")
-    expect(page.locator("#no-heat")).to_contain_text("DenseNet121 (CheXpert, declared) gives no heat map: the network has no pooled head")
+    expect(page.locator("#no-heat")).to_contain_text(
+        "DenseNet121 (CheXpert, declared) gives no heat map: the network has no pooled head"
+    )
 
 
 def test_the_heat_map_lies_where_its_values_are(page):

@@ -13,10 +13,9 @@ STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark; }
 section { border-top: 1px solid; padding-bottom: 1rem; } code { font-size: 0.95em; }
 table { border-collapse: collapse; } th, td { text-align: left; padding: 0.2rem 1rem 0.2rem 0; vertical-align: top; }
-"""  # noqa: E501
+"""
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    f"style-src {style_source(STYLE)}"
+    f"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src {style_source(STYLE)}"
 )
 
 

@@ -123,7 +123,7 @@ function showOverlay() {
   reading.table?.mark(name, reading.pinned);
 }
 
-const caption = (details) => (details.accepted ? "The film as the networks got it. No heat map is shown." : "The film as it was received.");
+const caption = (details) => (details.accepted ? "The film as it was read: bright is dense. No heat map is shown." : "The film as it was received.");
 
 /** The blended heat map of a finding, and what to say of it: {field, peak, text}. */
 function heatOf(details, name, model) {
