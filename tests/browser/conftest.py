@@ -8,6 +8,7 @@ import math
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hilum.cli.serve import address, http_server, listen
 from hilum.findings import CUSTOM_CNN_OUTPUTS, DENSENET121_OUTPUTS, MOBILENETV2_OUTPUTS
 from hilum.images import read_image
 from hilum.levels import level, recommendation
+from hilum.pipeline import Engine, open_engine
 from hilum.records import (
     Analysis,
     Finding,
@@ -29,6 +31,7 @@ from hilum.records import (
     TrainedOn,
     Verdict,
 )
+from hilum.registry import find_bundles, shipped_folder
 from hilum.report import ml_analysis, to_html
 from hilum.server.app import create_app
 from hilum.server.settings import Settings
@@ -64,7 +67,7 @@ def conflicting(image: Radiograph) -> Analysis:
     """Return an answer that has everything a page must be able to show: above and below, Normal above too, a member that is
     not calibrated and gives no heat map, one finding without an operating point, outputs that are not assessed."""
     members = tuple(_member(model, names, 4.0 * place - 4.0) for place, (model, names) in enumerate(OUTPUTS.items()))
-    findings = tuple(_finding(name, members) for name in CONFIDENCE)
+    findings = tuple(sorted((_finding(name, members) for name in CONFIDENCE), key=lambda it: -it.confidence))
     height, width = image.pixels.shape
     maps = [
         _heatmap(one.name, member.model, width, height, place)
@@ -156,7 +159,7 @@ def work_of(answer: Callable[[Radiograph], Analysis]) -> Work:
 
 
 @contextlib.contextmanager
-def serving(work: Work, engine: Any, **settings: Any) -> Iterator[str]:
+def serving(work: Work, engine: Engine, **settings: Any) -> Iterator[str]:
     """Run the service until the block ends; give its address."""
     server = http_server(create_app(Settings(**settings), engine, work), Settings(**settings))
     listener = listen("127.0.0.1", 0)
@@ -181,19 +184,27 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def main_engine(tiny_folder: Path) -> Engine:
+    """The engine of the bundles that ship; of tiny ones in a tree whose networks are not trained yet."""
+    return open_engine(None if find_bundles(shipped_folder()) else tiny_folder, threads=1)
+
+
 @pytest.fixture
-def visit(chromium: Browser, tiny_engine: Any) -> Iterator[Callable[..., Page]]:
+def visit(chromium: Browser, tiny_engine: Engine) -> Iterator[Callable[..., Page]]:
     """A function that opens the page of a new service: ``visit(answer=…)`` gives that analysis of every film, without it the
-    tiny engine answers; ``browser`` holds options of the browser's context, the rest are settings.
+    ``engine`` answers, which is a tiny one by default; ``browser`` holds options of the browser's context, the rest are settings.
 
     When the test ends, nothing may have gone to another origin, and the console may hold no error but answers of 4xx and 5xx.
     """
     with contextlib.ExitStack() as stack:
         seen: list[tuple[str, str]] = []
 
-        def open_page(answer: Any = None, browser: dict[str, Any] | None = None, **settings: Any) -> Page:
-            work = work_with(tiny_engine, 2**26) if answer is None else work_of(answer)
-            where = stack.enter_context(serving(work, tiny_engine, **settings))
+        def open_page(
+            answer: Any = None, engine: Engine = tiny_engine, browser: dict[str, Any] | None = None, **settings: Any
+        ) -> Page:
+            work = work_with(engine, 2**26) if answer is None else work_of(answer)
+            where = stack.enter_context(serving(work, engine, **settings))
             context = chromium.new_context(**browser or {})
             stack.callback(context.close)
             context.set_default_timeout(10_000)

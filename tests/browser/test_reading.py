@@ -10,9 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
 pytestmark = pytest.mark.browser
 
+SHOWN = """async () => {
+  for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
+  const { width, height } = document.getElementById("film");
+  const pixels = document.getElementById("film").getContext("2d").getImageData(0, 0, width, height).data;
+  return [...pixels].filter((_, i) => i % 44 === 0);
+}"""
 DROP = """encoded => {
   const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
   const transfer = new DataTransfer();
@@ -69,9 +77,9 @@ def test_several_dropped_files_are_not_guessed_among(visit):
     expect(page.get_by_role("alert")).to_contain_text("2 files were dropped")
 
 
-def test_an_example_is_read_beside_its_label_and_box(visit):
+def test_an_example_is_read_beside_its_label_and_box(visit, main_engine):
     """An example film brings its label, the answer and a box that can be switched off."""
-    page = visit()
+    page = visit(engine=main_engine)
     expect(page.locator("#gallery-films li")).to_have_count(5)
     card = page.get_by_role("button", name="Label: Cardiomegaly")
     card.click()
@@ -80,13 +88,16 @@ def test_an_example_is_read_beside_its_label_and_box(visit):
     expect(page.get_by_role("button", name="Radiologist’s box")).to_have_attribute("aria-pressed", "true")
 
 
-def test_every_example_is_accepted(visit):
-    """No example film is refused."""
-    page = visit()
+def test_every_example_is_accepted(visit, main_engine):
+    """No example film is refused, and its finding has a heat map."""
+    page = visit(engine=main_engine)
     for card in page.locator("#gallery-films button").all():
         card.click()
         expect(card).to_contain_text("Answer:")
         expect(card).not_to_contain_text("refused")
+        name = card.locator("b").inner_text()
+        page.locator("table.findings").get_by_role("button", name=name, exact=True).focus()
+        expect(page.locator("#heat-caption")).to_contain_text(f"Heat map of {name}")
 
 
 def test_a_second_film_leaves_nothing_of_the_first(visit, film_png):
@@ -133,6 +144,71 @@ def test_a_service_that_is_gone_is_an_error_in_words(visit, film_png):
     page.unroute("**/api/v1/analyze**")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("heading", name="Findings")).to_be_visible()
+
+
+def test_a_busy_service_says_when_to_try_again(visit, film_png):
+    """A full queue is told in words, with the seconds that the service named."""
+    page = visit()
+    problem = {"title": "Every worker is taken", "detail": "The queue is full.", "code": "busy", "status": 503}
+    page.route(
+        "**/api/v1/analyze**",
+        lambda route: route.fulfill(
+            status=503, json=problem, content_type="application/problem+json", headers={"Retry-After": "7"}
+        ),
+    )
+    choose(page, film_png)
+    expect(page.get_by_role("alert")).to_contain_text("The queue is full. Try again in 7 seconds.")
+
+
+def test_the_last_film_chosen_is_the_one_shown(visit, film_png):
+    """Choosing another film while one is read drops the first, whose late answer never appears."""
+    page = visit()
+    held = []
+    page.route("**/api/v1/analyze**", lambda route: route.continue_() if held else held.append(route))
+    choose(page, film_png)
+    expect(page.get_by_role("status").first).to_have_text("Reading the film…")
+    page.get_by_role("button", name="Label: Cardiomegaly").click()
+    expect(page.locator(".example")).to_contain_text("00014574_000.png")
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "false")
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "DICOM"])
+def test_formats_that_browsers_do_not_know_are_shown(visit, film_png, kind):
+    """A TIFF or DICOM film, of either polarity, looks on the canvas as the same film as a PNG does."""
+    page = visit()
+    choose(page, film_png)
+    expect(page.locator(".provenance")).to_contain_text("PNG")
+    as_png = page.evaluate(SHOWN)
+    choose(page, {"TIFF": tiff, "DICOM": dicom}[kind](np.asarray(Image.open(io.BytesIO(film_png)))))
+    expect(page.locator(".provenance")).to_contain_text(kind)
+    assert np.corrcoef(page.evaluate(SHOWN), as_png)[0, 1] > 0.99
+
+
+def tiff(pixels):
+    """A grey TIFF file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "TIFF")
+    return buffer.getvalue()
+
+
+def dicom(pixels):
+    """A digital radiograph, MONOCHROME1: what is stored bright was dark."""
+    file = Dataset()
+    file.file_meta = FileMetaDataset()
+    file.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    file.file_meta.MediaStorageSOPClassUID = file.SOPClassUID = DigitalXRayImageStorageForPresentation
+    file.file_meta.MediaStorageSOPInstanceUID = file.SOPInstanceUID = generate_uid()
+    file.Modality = "DX"
+    file.Rows, file.Columns = pixels.shape
+    file.SamplesPerPixel, file.PixelRepresentation = 1, 0
+    file.BitsAllocated = file.BitsStored = 8
+    file.HighBit = 7
+    file.PhotometricInterpretation = "MONOCHROME1"
+    file.PixelData = (255 - pixels).tobytes()
+    buffer = io.BytesIO()
+    file.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
 
 
 def test_the_report_opens_styled_and_can_be_saved(visit, film_png):
