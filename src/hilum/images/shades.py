@@ -84,7 +84,8 @@ def _table(item: Dataset, values: Values) -> tuple[int, Values, int]:
     entries = _words(item["LUTData"], count, order)
     if len(entries) < count or not 8 <= bits <= 16:
         raise UnreadableImage("A look-up table in the DICOM header is not as its descriptor says. Export it again.")
-    return first, entries[:count].astype(np.float64), bits
+    # Entries are unsigned words, whatever they were written as.
+    return first, (entries[:count] & 0xFFFF).astype(np.float64), bits
 
 
 def _words(element: DataElement, count: int, order: str) -> npt.NDArray[np.int64]:
