@@ -124,12 +124,15 @@ def test_a_refused_film_gets_reasons_and_no_numbers(visit):
 
 
 def test_an_unreadable_file_is_an_error_in_words(visit, film_png):
-    """What can't be read is told by title, detail and code, and the next film clears it away."""
+    """What can't be read is told by title, detail and code, without the last film's answer; the next film clears it away."""
     page = visit()
+    page.get_by_role("button", name="Label: Cardiomegaly").click()
+    expect(page.get_by_role("article")).to_be_visible()
     choose(page, b"this is not a film", "notes.txt")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The image can't be read")
     expect(alert).to_contain_text("unreadable_image")
+    expect(page.get_by_role("article")).to_have_count(0)
     choose(page, film_png)
     expect(page.get_by_role("heading", name="Findings")).to_be_visible()
     expect(alert).to_be_empty()

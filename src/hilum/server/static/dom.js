@@ -34,7 +34,7 @@ export const signed = (value, decimals = 1) => (value > 0 ? "+" : "") + number(v
 /** A share of 1 as per cent, finer where it is small. */
 export function percent(share) {
   const value = 100 * share;
-  return `${number(value, value > 0 && value < 1 ? 2 : value < 10 ? 1 : 0)} %`;
+  return `${number(value, value > 0 && value < 1 ? 2 : value < 10 ? 1 : 0)}\u00a0%`;
 }
 
 /** "a", "a and b", "a, b and c". */

@@ -21,6 +21,7 @@ async function read(film, example = null) {
   running?.abort();
   const mine = (running = new AbortController());
   byId("problem").replaceChildren();
+  byId("reading").hidden = true; // an answer never stands beside the news of another film
   busy(true);
   try {
     const answer = await withKey(() => analyze(film, mine.signal));
