@@ -17,9 +17,15 @@ def film(pixels: Array) -> Radiograph:
 
 
 def spec(crop: Crop = "whole", **changes: object) -> InputSpec:
-    values: dict[str, object] = dict(
-        height=32, width=32, channels=3, scale=255.0, mean=(10.0, 20.0, 30.0), std=(1.0, 2.0, 4.0), crop=crop
-    )
+    values: dict[str, object] = {
+        "height": 32,
+        "width": 32,
+        "channels": 3,
+        "scale": 255.0,
+        "mean": (10.0, 20.0, 30.0),
+        "std": (1.0, 2.0, 4.0),
+        "crop": crop,
+    }
     return InputSpec(**{**values, **changes})  # type: ignore[arg-type]
 
 
