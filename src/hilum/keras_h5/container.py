@@ -52,10 +52,10 @@ def read_container(path: Path) -> Container:
             raw.seek(0)
             return _read(raw, size, digest)
     except FileNotFoundError:
-        raise BundleNotFound(f"There is no file {path.name}. Expected a model saved by Keras as HDF5.") from None
+        raise BundleNotFound("There is no such file. Expected a model saved by Keras as HDF5.") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         # What h5py raises for a damaged file depends on where the damage lies.
-        raise Incompatible(f"{path.name} is not a readable HDF5 file ({type(error).__name__}). Save the model again.") from None
+        raise Incompatible(f"This is not a readable HDF5 file ({type(error).__name__}). Save the model again.") from None
 
 
 def _read(raw: BinaryIO, size: int, digest: str) -> Container:

@@ -45,7 +45,7 @@ def number(fields: Fields, key: str, default: float) -> float:
     """Return a finite number."""
     value = fields.get(key)
     if value is None:
-        return default
+        return float(default)  # 1 and 1.0 are different attributes in ONNX
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < MAX_NUMBER:
         raise Incompatible(f"{key} is not a finite number.")
     return float(value)

@@ -55,9 +55,8 @@ class Step:
     def activated(self, x: Value) -> Value:
         """Add the activation that the layer carries."""
         given = self.layer.fields.get("activation")
-        if isinstance(given, Mapping) and given.get("class_name") in _ACTIVATION_LAYERS:
-            fields = mapping(given.get("config"), "an activation")
-            inner = Layer(text(given, "class_name"), self.layer.name, fields, ())
+        if isinstance(given, Mapping) and (kind := text(given, "class_name", "")) in _ACTIVATION_LAYERS:
+            inner = Layer(kind, self.layer.name, mapping(given.get("config"), "an activation"), ())
             return LAYERS[inner.kind](Step(self.w, inner, {}, (x,), self.keras))
         return activation(self.w, x, given, self.keras, self.layer.name)
 
@@ -200,11 +199,11 @@ def _on_last_axis(step: Step) -> int:
 def _batch_norm(step: Step) -> Value:
     channels = _on_last_axis(step)
     values = {kind: step.weight(kind, (channels,)).astype(np.float64) for kind in step.weights}
-    deviation = np.sqrt(values["moving_variance"] + number(step.layer.fields, "epsilon", 1e-3))
-    scale = values.get("gamma", np.ones(channels)) / deviation
+    variance = values["moving_variance"] + number(step.layer.fields, "epsilon", 1e-3)
+    if not (variance > 0).all():
+        raise step.misfit("has a variance below zero")
+    scale = values.get("gamma", np.ones(channels)) / np.sqrt(variance)
     shift = values.get("beta", np.zeros(channels)) - values["moving_mean"] * scale
-    if not np.isfinite(scale).all():
-        raise step.misfit("has a negative variance")
     return affine(step.w, step.x, scale.astype(np.float32), shift.astype(np.float32))
 
 
@@ -422,14 +421,19 @@ IDENTITIES = frozenset(
 """Layers that only training feels; Keras's ``predict`` passes their input on."""
 
 
+def check_known(layer: Layer) -> None:
+    """Raise ``Incompatible`` that names a layer of a type that is not read here."""
+    if layer.kind not in LAYERS.keys() | IDENTITIES:
+        known = ", ".join(sorted(LAYERS.keys() | IDENTITIES))
+        raise Incompatible(f"The layer {layer.name!r} is of the type {layer.kind!r}, which is not known here. Known are {known}.")
+
+
 def apply_layer(w: Writer, layer: Layer, weights: Mapping[str, Array], inputs: Sequence[Value], keras: int) -> Value:
     """Add one call of a layer. Raises ``Incompatible`` or ``UnsafeFile`` that names it."""
     step = Step(w, layer, weights, tuple(inputs), keras)
     if layer.kind in IDENTITIES:
         return step.x
-    if layer.kind not in LAYERS:
-        known = ", ".join(sorted(LAYERS.keys() | IDENTITIES))
-        raise Incompatible(f"The layer {layer.name!r} is of the type {layer.kind!r}, which is not known here. Known are {known}.")
+    check_known(layer)
     if not step.inputs:
         raise Incompatible(f"The layer {layer.name!r} takes no input.")
     return LAYERS[layer.kind](step)

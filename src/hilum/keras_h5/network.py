@@ -11,7 +11,8 @@ import numpy.typing as npt
 from hilum.errors import BundleError, Incompatible
 from hilum.keras_h5.container import read_container
 from hilum.keras_h5.convert import Converted, Weights, convert
-from hilum.keras_h5.description import Layer, Model, Ref, input_shape, read_model
+from hilum.keras_h5.description import Layer, Model, Ref, all_layers, input_shape, read_model
+from hilum.keras_h5.layers import check_known
 from hilum.keras_h5.weights import assign_weights
 from hilum.records import Array
 from hilum.runtime import Session, open_session
@@ -89,6 +90,9 @@ def read_stored(path: Path) -> Stored:
     """Read and check a file without converting it."""
     container = read_container(path)
     model = read_model(container.config)
+    for layer in all_layers(model):
+        if layer.model is None and layer.kind != "InputLayer":
+            check_known(layer)
     major = container.keras_version.split(".")[0]
     if not major.isdecimal() or int(major[:3]) not in (2, 3):
         raise Incompatible(f"The file was written by Keras {container.keras_version[:20]!r}. Expected Keras 2 or 3.")
