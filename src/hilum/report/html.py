@@ -15,7 +15,7 @@ STYLE = """
 :root { color-scheme: light; } body { font: 15px/1.5 system-ui, sans-serif; color: #1b2430; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; } table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #d8dee6; vertical-align: top; } td.number, th.number { text-align: right; }
-figure { display: inline-block; margin: 0 1rem 0 0; } figcaption, .note { color: #4a5666; font-size: .85rem; max-width: 26rem; } img { width: 26rem; max-width: 100%; background: #000; }
+figure { display: inline-block; vertical-align: top; margin: 0 1rem 0 0; } figcaption, .note { color: #4a5666; font-size: .85rem; } figcaption { max-width: 26rem; } img { width: 26rem; max-width: 100%; background: #000; }
 .headline { font-size: 1.15rem; margin: .8rem 0 .2rem; } .positive td { font-weight: 600; } .warning { border-left: 4px solid #b45309; padding-left: .7rem; }
 .disclaimer { border: 1px solid #8a95a3; padding: .5rem .8rem; margin-top: 1.6rem; } code { font-size: .85em; word-break: break-all; }
 @media print { body { margin: 0; } h2 { break-after: avoid; } table, figure { break-inside: avoid; } }
@@ -53,7 +53,7 @@ def _accepted(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     yield (
         '<p class="note">Confidence: how likely the finding would be, had it been as likely as not before the film. '
         "Probability: how likely it is where the share of films in brackets shows it. Spread: largest minus smallest confidence "
-        "of the members. Operating point: the confidence from which the finding counts as present, with sensitivity and "
+        "of the members, – where one member alone assesses it. Operating point: the confidence from which the finding counts as present, with sensitivity and "
         "specificity on validation patients.</p>"
     )
     if analysis.not_assessed:
@@ -113,7 +113,7 @@ def _row(finding: Finding) -> str:
     share = "unknown" if finding.probability is None else f"{finding.probability:.1%} ({finding.prevalence:.1%})"
     cells = (
         f"{finding.confidence:.1f}",
-        "one member" if finding.spread is None else f"{finding.spread:.1f}",
+        "–" if finding.spread is None else f"{finding.spread:.1f}",
         point,
         quality,
         share,
@@ -135,7 +135,7 @@ def _model(model: ModelProvenance) -> str:
     counts = "" if trained.images is None else f", {trained.images:,} films of {trained.patients:,} patients"
     return (
         f"{escape(model.name)}, version {escape(model.version)}, {escape(model.precision)}: {escape(trained.dataset)}{counts}. "
-        f"<code>sha256 {escape(model.sha256)}</code>"
+        f"sha256 <code>{escape(model.sha256)}</code>"
     )
 
 
@@ -145,6 +145,6 @@ def _source(analysis: Analysis) -> str:
     return (
         f'<h2>The film</h2><p class="note">{escape(source.format)}, {source.width} × {source.height} pixels, '
         f"{source.bits} bits.{notes} "
-        f"<code>sha256 {escape(source.sha256)}</code>. Read by {escape(analysis.provenance.software)}, operating points: "
+        f"sha256 <code>{escape(source.sha256)}</code>. Read by {escape(analysis.provenance.software)}, operating points: "
         f"{escape(analysis.provenance.policy)}.</p>"
     )
