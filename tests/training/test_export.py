@@ -60,7 +60,7 @@ def experiment(tmp_path_factory):
         ill = number % 2
         pixels = np.clip(film_pixels(60, 60) * (0.7 + 0.3 * ill) + rng.normal(0, 0.2, (60, 60)), 0, 1)
         Image.fromarray((pixels * 255).astype("uint8")).save(folder / f"{number}.png")
-        rows.append(f"{number}.png,p{number // 2},test,1024,a reader;2019,{ill},{1 - ill},{int(number == 3)},{ill}")
+        rows.append(f"{number}.png,p{number // 2},test,1024,a reader+another,{ill},{1 - ill},{int(number == 3)},{ill}")
     (folder / "table.csv").write_text("\n".join(rows))
     (folder / "validation.csv").write_text("patient_id\n" + "\n".join(f"p{n}" for n in range(8, 13)))
     (folder / "holdout.csv").write_text("patient_id\n" + "\n".join(f"p{n}" for n in range(13, 18)))
@@ -85,7 +85,7 @@ def test_the_bundle_says_what_it_was_trained_on(trained):
     manifest = trained[0].manifest
     assert manifest.name == "HilumCNN (Made-up films-trained)"
     assert (manifest.trained_on.images, manifest.trained_on.patients) == (16, 8)
-    assert manifest.trained_on.label_sources == ("a reader",)
+    assert manifest.trained_on.label_sources == ("a reader", "another")
     assert "hilum train" in manifest.trained_on.command
     assert [output.name for output in manifest.outputs] == ["Effusion", "Normal", "Edema"]
     assert manifest.assessed == ("Effusion", "Normal")

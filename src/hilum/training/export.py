@@ -126,7 +126,7 @@ def _trained_on(config: TrainingConfig, training: Table, command: str) -> Traine
         patients=len(training.patients),
         image_licence=config.trained_on.image_licence,
         label_licence=config.trained_on.label_licence,
-        label_sources=tuple(sorted({row.label_source.split(";")[0] for row in training.rows if row.label_source})),
+        label_sources=tuple(sorted({part for row in training.rows for part in row.label_source.split("+") if part})),
         citation=config.trained_on.citation,
         pretraining=PRETRAINING[config.network.initial],
         teachers=tuple(run.name for run in teachers),
