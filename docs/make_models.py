@@ -1,0 +1,233 @@
+"""Write what is said of the weights that ship, from their own manifests: docs/explanation/models.md and parts of README.md.
+
+python docs/make_models.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from hilum import pipeline, registry
+from hilum.findings import OUTPUTS
+from hilum.images import read_image
+from hilum.pipeline import unique_names
+from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Policy
+from hilum.report import ml_analysis
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "explanation" / "models.md"
+README = ROOT / "README.md"
+LEVELS = ROOT / "bench" / "results" / "bands.md"
+"""What bench/bands.py printed, kept."""
+FILM = ROOT / "src" / "hilum" / "server" / "static" / "gallery" / "effusion.jpg"
+POLICIES: tuple[str, ...] = get_args(Policy)
+NONE = "There are no weights in this tree. `hilum train` makes them: see [Train a member](../how-to/train.md).\n"
+
+
+def manifests(folder: Path) -> tuple[Manifest, ...]:
+    """Return the manifests of a folder's whole bundles, the three classic members first."""
+    bundles = [registry.load_bundle(path).manifest for path in registry.find_bundles(folder)]
+    slots = ("densenet", "mobilenet", "custom", None)
+    return tuple(sorted(bundles, key=lambda manifest: (slots.index(manifest.slot), manifest.id)))
+
+
+def models_page(folder: Path) -> str:
+    """Return docs/explanation/models.md for the bundles in ``folder``."""
+    members, record = manifests(folder), registry.load_ensemble(folder)
+    head = "# The weights that ship\n\nThis page is written by `python docs/make_models.py` from the bundles' manifests.\n\n"
+    if not members:
+        return head + NONE
+    return head + "\n".join(_sections(members, record, folder))
+
+
+def _sections(members: tuple[Manifest, ...], record: EnsembleRecord | None, folder: Path) -> Iterator[str]:
+    yield from _overview(members, folder)
+    yield "## AUROC on held-out patients\n"
+    yield auroc_table(members, record)
+    yield (
+        "In brackets the 95 % interval, by bootstrap over patients. Empty: not assessed. A mean is over what its column\n"
+        "assesses, so the means of two columns can't be compared; the gains below can.\n"
+    )
+    yield from _ensemble(record)
+    yield "## What the levels hold\n"
+    if LEVELS.is_file():
+        yield (
+            "By the film's top finding, on held-out patients. A finding whose label is unknown counts as absent, so the\n"
+            "shares are lower bounds. Why the level never stands alone: [Evidence, confidence, probability](meaning.md).\n"
+        )
+        yield LEVELS.read_text(encoding="utf-8")
+        yield "Made by the command in `bench/bands.py`.\n"
+    else:
+        yield "Not measured yet; `bench/bands.py` measures it.\n"
+    for name, manifest in zip(unique_names(members), members, strict=True):
+        yield from _member(name, manifest)
+    yield LIMITS
+
+
+LIMITS = """## What these figures do not say
+
+- All films, of training and of hold-out, are of one institution. Other machines, hospitals and patients were not tried.
+- Most labels were mined from reports' text. A network that learnt them and is judged on them looks better than one judged against
+  radiologists.
+- The films of training and hold-out were chosen, many of them for their findings. How hard the others are to tell from them
+  moves an AUROC.
+- Lateral films were not tried, and neither children nor machines were judged apart.
+"""
+
+
+def _overview(members: tuple[Manifest, ...], folder: Path) -> Iterator[str]:
+    yield "| member | id | version | films | patients | assessed | MB |\n|---|---|---|---|---|---|---|"
+    for name, manifest in zip(unique_names(members), members, strict=True):
+        size = (folder / manifest.id / registry.MODEL).stat().st_size / 1e6
+        trained, cells = manifest.trained_on, f"{len(manifest.assessed)} of {len(manifest.outputs)}"
+        yield (
+            f"| {name} | `{manifest.id}` | {manifest.version} | {_count(trained.images)} | {_count(trained.patients)} "
+            f"| {cells} | {size:.1f} |"
+        )
+    yield ""
+    yield "None of them saw CheXpert or MIMIC-CXR. [Data sets](../reference/data-sets.md) says more of each.\n"
+
+
+def auroc_table(members: tuple[Manifest, ...], record: EnsembleRecord | None) -> str:
+    """Return a Markdown table: findings × members and ensemble, AUROC with its interval, means last."""
+    columns: list[tuple[str, Mapping[str, Interval | None], Interval | None]] = [
+        (name, {o.name: o.auroc for o in manifest.outputs if o.assessed}, manifest.figures.get("mean_auroc"))
+        for name, manifest in zip(unique_names(members), members, strict=True)
+    ]
+    if record is not None:
+        columns.append(("Ensemble", record.auroc, record.figures.get("mean_auroc")))
+    lines = [
+        f"| finding | {' | '.join(name for name, _, _ in columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+        *(
+            f"| {name} | {' | '.join(_interval(aurocs.get(name)) for _, aurocs, _ in columns)} |"
+            for name in OUTPUTS
+            if any(name in aurocs for _, aurocs, _ in columns)
+        ),
+        f"| **mean** | {' | '.join(_interval(mean) for _, _, mean in columns)} |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ensemble(record: EnsembleRecord | None) -> Iterator[str]:
+    yield "## The ensemble beside its members\n"
+    if record is None:
+        yield "Not measured: there is no `ensemble.json`. `hilum models combine` makes it.\n"
+        return
+    yield "Mean AUROC of the ensemble minus the member's, over what that member assesses, on the same held-out patients:\n"
+    yield "| member | gain |\n|---|---|"
+    for name, gain in record.figures.items():
+        if name.startswith("gain over "):
+            yield f"| {name.removeprefix('gain over ')} | {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) |"
+    yield "\nThe ensemble's operating points, chosen on the validation patients' ensemble confidence:\n"
+    yield from _points({name: points for name in OUTPUTS if (points := record.operating_points.get(name))})
+    yield f"Made by `{record.command}`.\n"
+
+
+def _member(name: str, manifest: Manifest) -> Iterator[str]:
+    trained = manifest.trained_on
+    yield f"## {name}\n"
+    facts = {
+        "trained on": f"{_count(trained.images)} films of {_count(trained.patients)} patients of {trained.dataset}",
+        "pre-training": trained.pretraining or "none",
+        "teachers": ", ".join(trained.teachers) or "none",
+        "licence of the films": trained.image_licence,
+        "licence of the labels": trained.label_licence,
+        "sources of the labels": ", ".join(trained.label_sources) or None,
+        "cite": trained.citation,
+        "commit": trained.commit and f"`{trained.commit}`",
+        "command": trained.command and f"`{trained.command}`",
+        "input": f"{manifest.input.width} × {manifest.input.height}, {manifest.input.crop} film",
+        "warnings": "; ".join(manifest.warnings) or "none",
+    }
+    yield "| | |\n|---|---|"
+    yield from (f"| {key} | {_cell(value or 'not stated')} |" for key, value in facts.items())
+    yield ""
+    assessed = [output for output in manifest.outputs if output.assessed]
+    yield "| finding | positive training patients | AUROC | reference prevalence |\n|---|---|---|---|"
+    for one in assessed:
+        share = "not stated" if one.prevalence is None else f"{one.prevalence:.2%}"
+        yield f"| {one.name} | {_count(one.positives)} | {_interval(one.auroc)} | {share} |"
+    yield "\nOperating points, chosen on the validation patients:\n"
+    yield from _points({one.name: one.operating_points for one in assessed})
+    left_out = [output for output in manifest.outputs if not output.assessed]
+    if left_out:
+        yield f"Not assessed: {'; '.join(f'{one.name} ({one.reason})' for one in left_out)}.\n"
+
+
+def _points(points: Mapping[str, Mapping[str, OperatingPoint]]) -> Iterator[str]:
+    yield f"| finding | {' | '.join(f'`{policy}`' for policy in POLICIES)} |"
+    yield "|---" * (len(POLICIES) + 1) + "|"
+    for name, by_policy in points.items():
+        yield f"| {name} | {' | '.join(_point(by_policy.get(policy)) for policy in POLICIES)} |"
+    yield "\nIn each cell: confidence, sensitivity / specificity.\n"
+
+
+def _point(point: OperatingPoint | None) -> str:
+    if point is None:
+        return ""
+    if point.sensitivity is None or point.specificity is None:
+        return f"{point.threshold:.1f}"
+    return f"{point.threshold:.1f}, {point.sensitivity:.2f} / {point.specificity:.2f}"
+
+
+def _interval(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
+def _count(number: int | None) -> str:
+    return "not stated" if number is None else f"{number:,}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def readme_parts(folder: Path) -> dict[str, str]:
+    """Return the parts of README.md that are written from the bundles, by the name of their marker."""
+    members, record = manifests(folder), registry.load_ensemble(folder)
+    if not members:
+        none = "There are no weights in this tree; `hilum train` makes them (`docs/how-to/train.md`)."
+        return {"answer": none, "figures": none}
+    return {"answer": f"```json\n{_json(shortened_answer())}\n```", "figures": auroc_table(members, record).rstrip()}
+
+
+def shortened_answer() -> dict[str, Any]:
+    """Return the HTTP answer for an example film, with two entries of each list and the fields that come first."""
+    answer = ml_analysis(pipeline.analyze(read_image(FILM), pipeline.open_engine(threads=1)))
+    for key in ("densenet_result", "mobilenet_result", "custom_result"):
+        if answer[key] is not None:
+            answer[key]["predictions"] = answer[key]["predictions"][:2]
+    details = answer["details"]
+    answer["details"] = {key: details[key] for key in ("accepted", "level", "not_assessed", "policy", "software")}
+    answer["details"]["findings"] = details["findings"][:1]
+    return {"result": "<!doctype html>…", "analysis": answer}
+
+
+def _json(value: Any, depth: int = 0) -> str:
+    """Return JSON with a line for each field that is no more than three objects deep, and for each entry of a list."""
+    pad = "  " * (depth + 1)
+    if isinstance(value, dict) and depth < 3:
+        items = [f"{pad}{json.dumps(key)}: {_json(item, depth + 1)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(items) + "\n" + pad[2:] + "}"
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n" + ",\n".join(pad + _json(item, 3) for item in value) + "\n" + pad[2:] + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def put(text: str, parts: Mapping[str, str]) -> str:
+    """Return ``text`` with each part between its markers."""
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: written by docs/make_models.py -->\n", f"<!-- end of {name} -->"
+        before, after = text.index(begin) + len(begin), text.index(end)
+        text = f"{text[:before]}{part}\n{text[after:]}"
+    return text
+
+
+if __name__ == "__main__":
+    bundles = registry.shipped_folder()
+    PAGE.write_text(models_page(bundles), encoding="utf-8")
+    README.write_text(put(README.read_text(encoding="utf-8"), readme_parts(bundles)), encoding="utf-8")
