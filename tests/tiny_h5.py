@@ -31,7 +31,9 @@ def film(side: int | None = 32, channels: int = 3) -> dict[str, Any]:
 def write_h5(path: Path, config: Any, weights: Weights | None = None, version: str = "2.15.0") -> Path:
     """Write a model file; ``config`` may be text, to be stored as it is."""
     weights = weights or {}
-    names = [item["config"]["name"] for item in config["config"]["layers"]] if isinstance(config, dict) else list(weights)
+    names = (
+        [item["config"]["name"] for item in config["config"]["layers"]] if isinstance(config, dict) else list(weights)
+    )
     with h5py.File(path, "w") as file:
         file.attrs["model_config"] = config if isinstance(config, str) else json.dumps(config)
         group = file.create_group("model_weights")
@@ -47,7 +49,13 @@ def write_h5(path: Path, config: Any, weights: Weights | None = None, version: s
 
 
 def classifier(
-    path: Path, outputs: int, *, side: int | None = 32, channels: int = 3, ends: str = "sigmoid", first: Sequence[Any] = ()
+    path: Path,
+    outputs: int,
+    *,
+    side: int | None = 32,
+    channels: int = 3,
+    ends: str = "sigmoid",
+    first: Sequence[Any] = (),
 ) -> Path:
     """Write convolution → pooling → Dense(ReLU) → Dense, with the layers ``first`` behind the input."""
     rng = np.random.default_rng(outputs)
@@ -64,4 +72,6 @@ def classifier(
     def dense(*shape: int) -> dict[str, np.ndarray]:
         return {"kernel": rng.normal(0, 0.5, shape).astype("f4"), "bias": rng.normal(0, 0.5, shape[-1]).astype("f4")}
 
-    return write_h5(path, config, {"conv": dense(3, 3, channels, 6), "hidden": dense(6, 8), "answer": dense(8, outputs)})
+    return write_h5(
+        path, config, {"conv": dense(3, 3, channels, 6), "hidden": dense(6, 8), "answer": dense(8, outputs)}
+    )

@@ -70,7 +70,13 @@ def test_a_missing_file_is_reported_like_a_broken_one(hilum, tiny_models):
 def test_text_names_what_matters(hilum, folder):
     """On a terminal: recommendation, findings, operating points, what is not assessed, models, disclaimer, broken files."""
     out = hilum("analyze", folder).out
-    for part in ("Ensemble confidence", "Operating point", "Not assessed: Fracture, Tuberculosis", "DenseNet121 (", "research"):
+    for part in (
+        "Ensemble confidence",
+        "Operating point",
+        "Not assessed: Fracture, Tuberculosis",
+        "DenseNet121 (",
+        "research",
+    ):
         assert part in out
     assert "could not be read" in out
 

@@ -81,7 +81,9 @@ def test_combine_and_evaluate(hilum, tmp_path, monkeypatch, tiny_folder):
     assert done.code == 0, done.err
     record = json.loads((shipped / "ensemble.json").read_text())
     assert set(record["operating_points"]) == {"Effusion", "Edema"}
-    assert record["figures"]["mean_auroc"]["value"] in (0.0, 0.5, 1.0) or 0 < record["figures"]["mean_auroc"]["value"] < 1
+    assert (
+        record["figures"]["mean_auroc"]["value"] in (0.0, 0.5, 1.0) or 0 < record["figures"]["mean_auroc"]["value"] < 1
+    )
     assert "--min-original-width 1000" in record["command"]
     assert pipeline.open_engine(threads=1).record is not None
     text = hilum("evaluate", "--data", films / "table.csv", "--patients", films / "holdout.csv")

@@ -62,7 +62,9 @@ def activation(w: Writer, x: Value, given: object, keras: int, layer: str) -> Va
     if given in (None, "linear"):
         return x
     if not isinstance(given, str):
-        raise UnsafeFile(f"The layer {layer!r} has a custom activation: its code is not in the file. Expected one of Keras's own.")
+        raise UnsafeFile(
+            f"The layer {layer!r} has a custom activation: its code is not in the file. Expected one of Keras's own."
+        )
     if given == "hard_sigmoid":  # Keras 2: clip(0.2 x + 0.5); Keras 3: relu6(x + 3) / 6
         return w.same("HardSigmoid", x, alpha=0.2 if keras < 3 else 1 / 6, beta=0.5)
     if given not in _KNOWN:

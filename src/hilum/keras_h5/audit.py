@@ -49,7 +49,9 @@ def audit(file: h5f.FileID, size: int) -> None:
             elif isinstance(child, h5d.DatasetID):
                 _check_dataset(child, _shown(link), size)
             else:
-                raise UnsafeFile(f"The file holds a named data type, {_shown(link)}. Expected groups and datasets only.")
+                raise UnsafeFile(
+                    f"The file holds a named data type, {_shown(link)}. Expected groups and datasets only."
+                )
 
 
 def _shown(name: bytes) -> str:
@@ -62,7 +64,9 @@ def _follow(group: h5g.GroupID, link: bytes) -> h5o.ObjectID:
     if kind == h5l.TYPE_EXTERNAL:
         raise UnsafeFile(f"{_shown(link)} is an external link, to another file. Expected all data in the file itself.")
     if kind != h5l.TYPE_HARD:
-        raise UnsafeFile(f"{_shown(link)} is a soft or user-defined link. Expected all data in its place: save the model again.")
+        raise UnsafeFile(
+            f"{_shown(link)} is a soft or user-defined link. Expected all data in its place: save the model again."
+        )
     return h5o.open(group, link)
 
 
@@ -77,7 +81,9 @@ def _check_attributes(owner: h5o.ObjectID, size: int) -> None:
             raise UnsafeFile(f"The attribute {_shown(attribute.name)} is neither number nor text.")
         declared = math.prod(space.shape or ()) * kind.get_size()
         if declared > min(size, MAX_ATTRIBUTE_BYTES):
-            raise UnsafeFile(f"The attribute {_shown(attribute.name)} declares {declared:,} bytes in a file of {size:,}.")
+            raise UnsafeFile(
+                f"The attribute {_shown(attribute.name)} declares {declared:,} bytes in a file of {size:,}."
+            )
 
 
 def _check_dataset(dataset: h5d.DatasetID, name: str, size: int) -> None:

@@ -125,13 +125,17 @@ def _outputs(name: str, count: int, known: _Known | None, sidecar: Sidecar) -> t
         return tuple(Output(f"class_{number}", assessed=True) for number in range(1, count + 1))
     if len(labels) != count:
         source = "The sidecar lists" if sidecar.labels else "Without a sidecar, it is taken to have the standard"
-        raise Incompatible(f"The network has {count} outputs. {source} {len(labels)} labels: write {name}.toml with one for each.")
+        raise Incompatible(
+            f"The network has {count} outputs. {source} {len(labels)} labels: write {name}.toml with one for each."
+        )
     outputs = tuple(_output(label) for label in labels)
     names = [output.name for output in outputs]
     if twice := sorted({label for label in names if names.count(label) > 1}):
         raise Incompatible(f"Two labels mean {twice[0]}. Expected each finding once.")
     if not any(output.assessed for output in outputs):
-        raise Incompatible("None of the sidecar's labels is a finding known here. Expected at least one: see the list of findings.")
+        raise Incompatible(
+            "None of the sidecar's labels is a finding known here. Expected at least one: see the list of findings."
+        )
     return outputs
 
 
@@ -143,7 +147,9 @@ def _output(label: str) -> Output:
 def _in_ensemble(known: _Known | None, sidecar: Sidecar) -> bool:
     labelled = sidecar.labels is not None or (known is not None and known.labels is not None)
     if sidecar.ensemble and not labelled:
-        raise Incompatible("The sidecar says ensemble = true, but no labels. Expected labels: an unnamed class can't be combined.")
+        raise Incompatible(
+            "The sidecar says ensemble = true, but no labels. Expected labels: an unnamed class can't be combined."
+        )
     return labelled if sidecar.ensemble is None else sidecar.ensemble
 
 
@@ -154,7 +160,9 @@ def _activation(ends: Ends | None, sidecar: Sidecar) -> Ends:
             'activation = "sigmoid" or "softmax", which takes the answer as logits.'
         )
     if ends is not None and sidecar.activation not in (None, ends):
-        raise Incompatible(f"The sidecar says activation = {sidecar.activation!r}, but the network ends in {ends}. Leave it out.")
+        raise Incompatible(
+            f"The sidecar says activation = {sidecar.activation!r}, but the network ends in {ends}. Leave it out."
+        )
     return ends or sidecar.activation or "sigmoid"
 
 

@@ -55,7 +55,9 @@ def read_container(path: Path) -> Container:
         raise BundleNotFound("There is no such file. Expected a model saved by Keras as HDF5.") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         # What h5py raises for a damaged file depends on where the damage lies.
-        raise Incompatible(f"This is not a readable HDF5 file ({type(error).__name__}). Save the model again.") from None
+        raise Incompatible(
+            f"This is not a readable HDF5 file ({type(error).__name__}). Save the model again."
+        ) from None
 
 
 def _read(raw: BinaryIO, size: int, digest: str) -> Container:
@@ -64,7 +66,9 @@ def _read(raw: BinaryIO, size: int, digest: str) -> Container:
         config = _config(file)
         group = file.get("model_weights")
         if not isinstance(group, h5py.Group):
-            raise Incompatible("The file describes a network but holds no weights. Save the trained model with model.save.")
+            raise Incompatible(
+                "The file describes a network but holds no weights. Save the trained model with model.save."
+            )
         version = _text(group.attrs, "keras_version") or _text(file.attrs, "keras_version") or "2"
         return Container(digest, version, config, _weights(group))
 
@@ -79,7 +83,9 @@ def _config(file: h5py.File) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise UnsafeFile("The model_config is not JSON, or is nested too deep. Expected a model saved by Keras.") from None
+        raise UnsafeFile(
+            "The model_config is not JSON, or is nested too deep. Expected a model saved by Keras."
+        ) from None
 
 
 def _text(attributes: h5py.AttributeManager, name: str) -> str | None:
@@ -109,7 +115,9 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 def _weights(group: h5py.Group) -> dict[str, tuple[StoredWeight, ...]]:
     layers = _names(group, "layer_names")
     if not layers:
-        raise Incompatible("The weights are not listed by layer (layer_names). Save the whole model with model.save('NAME.h5').")
+        raise Incompatible(
+            "The weights are not listed by layer (layer_names). Save the whole model with model.save('NAME.h5')."
+        )
     read: dict[str, tuple[StoredWeight, ...]] = {}
     left = MAX_WEIGHT_BYTES
     for layer in dict.fromkeys(layers):

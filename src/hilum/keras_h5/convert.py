@@ -175,7 +175,9 @@ def _to_onnx(w: Writer, shape: tuple[int, int, int], result: Value) -> bytes:
         outputs.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", None, None, None]))
     inputs = [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", *shape])]
     graph = helper.make_graph(nodes, "network", inputs, outputs, stored)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hilum")
+    made = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="hilum"
+    )
     onnx.checker.check_model(made)
     return made.SerializeToString()
 

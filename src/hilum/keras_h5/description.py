@@ -99,9 +99,13 @@ def _kind(described: Fields) -> str:
         raise UnsafeFile(f"The layer type {named} is code, not data, and is not run. Expected layers of Keras's own.")
     module, registered = described.get("module"), described.get("registered_name")
     if isinstance(module, str) and module.split(".")[0] not in ("keras", "tf_keras", "tensorflow"):
-        raise UnsafeFile(f"The layer type {named} is a custom class: its code is not in the file. Expected layers of Keras's own.")
+        raise UnsafeFile(
+            f"The layer type {named} is a custom class: its code is not in the file. Expected layers of Keras's own."
+        )
     if isinstance(registered, str) and ">" in registered and not registered.lower().startswith("keras>"):
-        raise UnsafeFile(f"The layer type {named} is a custom class: its code is not in the file. Expected layers of Keras's own.")
+        raise UnsafeFile(
+            f"The layer type {named} is a custom class: its code is not in the file. Expected layers of Keras's own."
+        )
     return kind
 
 
@@ -172,7 +176,9 @@ def _ref(item: object) -> Ref:
     match list(parts[:3]):
         case [str() as layer, int() as call, int() as tensor] if call >= 0 and tensor >= 0:
             return Ref(layer, call, tensor)
-    raise Incompatible("A layer's input is not a reference of name, call and tensor. Expected a model saved by Keras 2 or 3.")
+    raise Incompatible(
+        "A layer's input is not a reference of name, call and tensor. Expected a model saved by Keras 2 or 3."
+    )
 
 
 def _call(node: object, layer: str) -> tuple[Ref, ...]:
@@ -197,7 +203,9 @@ def _check_keywords(keywords: object, layer: str) -> None:
     """Refuse a call whose answer depends on more than its inputs."""
     given = {key for key, value in mapping(keywords, "a call's keywords").items() if value not in (None, False)}
     if given:
-        raise Incompatible(f"The layer {layer[:80]!r} is called with {', '.join(sorted(given))[:80]}. Expected tensors alone.")
+        raise Incompatible(
+            f"The layer {layer[:80]!r} is called with {', '.join(sorted(given))[:80]}. Expected tensors alone."
+        )
 
 
 def _history(args: object, depth: int = 0) -> Iterator[Ref]:

@@ -20,7 +20,7 @@ def fold(w: Writer, output: str) -> None:
         before = makers.get(op.inputs[0])
         if before is not None and uses[before.output] == 1:
             match before.operator, op.operator:
-                case ("Conv" | "Gemm"), "BatchNormalization":
+                case (("Conv" | "Gemm"), "BatchNormalization"):
                     _norm_into(w, op, before)
                     del kept[before.output]
                     op = Op(before.operator, before.inputs, op.output, before.attributes)

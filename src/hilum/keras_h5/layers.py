@@ -95,7 +95,9 @@ class _Window:
     output: tuple[int, int]
 
 
-def _window(step: Step, kernel: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1)) -> _Window:
+def _window(
+    step: Step, kernel: tuple[int, int], strides: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> _Window:
     """Place a window as TensorFlow does: SAME pads less before than after, and by the input's size."""
     padding = text(step.layer.fields, "padding", "valid").lower()
     if padding not in ("valid", "same"):
@@ -264,7 +266,9 @@ def _elu(step: Step) -> Value:
 
 def _prelu(step: Step) -> Value:
     x = step.x
-    shared = {whole(axis, "shared_axes", 1) for axis in sequence(step.layer.fields.get("shared_axes") or [], "shared_axes")}
+    shared = {
+        whole(axis, "shared_axes", 1) for axis in sequence(step.layer.fields.get("shared_axes") or [], "shared_axes")
+    }
     slope = step.weight("alpha", tuple(1 if axis + 1 in shared else side for axis, side in enumerate(x.shape)))
     return step.w.same("PRelu", x, step.w.weight(slope.transpose(2, 0, 1) if x.is_map else slope))
 
@@ -425,7 +429,9 @@ def check_known(layer: Layer) -> None:
     """Raise ``Incompatible`` that names a layer of a type that is not read here."""
     if layer.kind not in LAYERS.keys() | IDENTITIES:
         known = ", ".join(sorted(LAYERS.keys() | IDENTITIES))
-        raise Incompatible(f"The layer {layer.name!r} is of the type {layer.kind!r}, which is not known here. Known are {known}.")
+        raise Incompatible(
+            f"The layer {layer.name!r} is of the type {layer.kind!r}, which is not known here. Known are {known}."
+        )
 
 
 def apply_layer(w: Writer, layer: Layer, weights: Mapping[str, Array], inputs: Sequence[Value], keras: int) -> Value:

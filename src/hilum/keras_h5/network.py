@@ -36,7 +36,9 @@ class Stored:
 
     def convert(self, rows: int = DEFAULT_SIDE, columns: int = DEFAULT_SIDE) -> Converted:
         """Return the network as ONNX; ``rows`` and ``columns`` count where the file leaves them open."""
-        return convert(self.model, self.weights, (self.shape[0] or rows, self.shape[1] or columns, self.shape[2]), self.keras)
+        return convert(
+            self.model, self.weights, (self.shape[0] or rows, self.shape[1] or columns, self.shape[2]), self.keras
+        )
 
 
 class KerasNetwork:
@@ -107,7 +109,9 @@ def _input_shape(model: Model) -> tuple[int | None, int | None, int]:
     layer: Layer | None = _layer(model, model.inputs[0])
     declared = None if layer is None else input_shape(layer)
     if declared is None or len(declared) != 3 or declared[2] is None:
-        raise Incompatible("The network's input is not rows × columns × channels. Expected such an input layer, with its channels.")
+        raise Incompatible(
+            "The network's input is not rows × columns × channels. Expected such an input layer, with its channels."
+        )
     return declared[0], declared[1], declared[2]
 
 

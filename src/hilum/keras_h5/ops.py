@@ -65,7 +65,9 @@ class Writer:
     def op(self, operator: str, shape: Shape, *inputs: Value | str, **attributes: Attribute) -> Value:
         """Add an operator. Raises ``UnsafeFile`` for an absurd size."""
         if math.prod(shape) > MAX_TENSOR:
-            raise UnsafeFile(f"The network makes a tensor of {'×'.join(map(str, shape))}. Expected at most {MAX_TENSOR:,} values.")
+            raise UnsafeFile(
+                f"The network makes a tensor of {'×'.join(map(str, shape))}. Expected at most {MAX_TENSOR:,} values."
+            )
         if len(self.ops) >= MAX_OPS:
             raise UnsafeFile(f"The network has more than {MAX_OPS:,} steps.")
         names = [given if isinstance(given, str) else given.name for given in inputs]

@@ -52,9 +52,9 @@ def _accepted(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     yield f"<h2>Findings</h2>{_findings(analysis.findings)}"
     yield (
         '<p class="note">Confidence: how likely the finding would be, had it been as likely as not before the film. '
-        "Probability: how likely it is where the share of films in brackets shows it. Spread: largest minus smallest confidence "
-        "of the members, – where one member alone assesses it. Operating point: the confidence from which the finding counts as present, with sensitivity and "
-        "specificity on validation patients.</p>"
+        "Probability: how likely it is where the share of films in brackets shows it. Spread: largest minus smallest "
+        "confidence of the members, – where one member alone assesses it. Operating point: the confidence from which the "
+        "finding counts as present, with sensitivity and specificity on validation patients.</p>"
     )
     if analysis.not_assessed:
         yield f"<p>Not assessed: {escape(', '.join(analysis.not_assessed))}.</p>"

@@ -180,7 +180,8 @@ For research and education only. Clinical use requires validation by qualified r
 
 {headline}
 Trained on {trained.images} films of {trained.patients} patients of {trained.dataset};
-pre-training: {trained.pretraining or "none"}; teachers: {", ".join(trained.teachers) or "none"}. Films: {trained.image_licence}. Labels: {trained.label_licence}.
+pre-training: {trained.pretraining or "none"}; teachers: {", ".join(trained.teachers) or "none"}.
+Films: {trained.image_licence}. Labels: {trained.label_licence}.
 Cite: {trained.citation}. Made at commit {trained.commit} by `{trained.command}`.
 
 | output | AUROC, held-out patients (95 % interval) | operating point (confidence) | sensitivity | specificity |
