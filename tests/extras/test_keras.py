@@ -126,7 +126,8 @@ def transfer(network: Network, model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "name", "hidden", "outputs"), [(densenet121, "DenseNet121", 512, 14), (mobilenetv2, "MobileNetV2", 256, 10)]
+    ("build", "name", "hidden", "outputs"),
+    [(densenet121, "DenseNet121", 512, 14), (mobilenetv2, "MobileNetV2", 256, 10)],
 )
 def test_our_own_networks_travel_through_keras(
     keras: Any, build: Any, name: str, hidden: int, outputs: int, tmp_path: Path

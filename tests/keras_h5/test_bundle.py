@@ -48,7 +48,9 @@ def scaling(path: Path) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
         ("mobilenet_mimic", "mobilenet", MOBILENETV2_OUTPUTS, "MobileNetV2 (MIMIC-CXR, declared)"),
     ],
 )
-def test_a_known_name_takes_the_standard_labels(tmp_path: Path, name: str, slot: str, labels: tuple[str, ...], shown: str) -> None:
+def test_a_known_name_takes_the_standard_labels(
+    tmp_path: Path, name: str, slot: str, labels: tuple[str, ...], shown: str
+) -> None:
     """DenseNet and MobileNet take their slot, the standard list marked as assumed, and a name marked as declared."""
     path = classifier(tmp_path / f"{name}.h5", len(labels))
     bundle = bundle_from_h5(path)
@@ -67,7 +69,12 @@ def test_nothing_is_known_of_its_calibration(tmp_path: Path) -> None:
     """Calibration, prevalence, operating points and AUROC are not made up, and a warning says so."""
     manifest = bundle_from_h5(classifier(tmp_path / "mobilenet_mimic.h5", 10)).manifest
     for output in manifest.outputs:
-        assert (output.calibration, output.prevalence, output.auroc, dict(output.operating_points)) == (None, None, None, {})
+        assert (output.calibration, output.prevalence, output.auroc, dict(output.operating_points)) == (
+            None,
+            None,
+            None,
+            {},
+        )
     assert any(warning.startswith("uncalibrated") for warning in manifest.warnings)
 
 
@@ -96,7 +103,9 @@ def test_the_third_name_answers_in_numbered_classes(tmp_path: Path) -> None:
         ("medical_classifier", 3, (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))),
     ],
 )
-def test_each_architecture_gets_its_own_preprocessing(tmp_path: Path, name: str, outputs: int, expected: object) -> None:
+def test_each_architecture_gets_its_own_preprocessing(
+    tmp_path: Path, name: str, outputs: int, expected: object
+) -> None:
     """DenseNet: ImageNet's mean and deviation; MobileNetV2: −1 to 1; the custom network: 0 to 1."""
     assert scaling(classifier(tmp_path / f"{name}.h5", outputs)) == expected
 
@@ -116,7 +125,9 @@ def test_a_graph_that_scales_by_itself_gets_0_to_255(tmp_path: Path, first: list
 
 def test_a_later_rescaling_changes_nothing(tmp_path: Path) -> None:
     """Only what the film meets first counts."""
-    path = classifier(tmp_path / "mobilenet_mimic.h5", 10, first=[layer("ReLU", "r"), layer("Rescaling", "scale", scale=2)])
+    path = classifier(
+        tmp_path / "mobilenet_mimic.h5", 10, first=[layer("ReLU", "r"), layer("Rescaling", "scale", scale=2)]
+    )
     assert scaling(path)[1] == (0.5, 0.5, 0.5)
 
 
@@ -145,7 +156,9 @@ def test_an_open_size_becomes_224_or_the_sidecars(tmp_path: Path) -> None:
 
 def test_chexperts_own_labels_are_mapped(tmp_path: Path) -> None:
     """CheXpert's 14 become our names; those that we do not have stay outputs that nobody uses, with the reason."""
-    path = sidecar(classifier(tmp_path / "densenet_chexpert.h5", 14), f"labels = {list(CHEXPERT)}\ndataset = 'CheXpert'")
+    path = sidecar(
+        classifier(tmp_path / "densenet_chexpert.h5", 14), f"labels = {list(CHEXPERT)}\ndataset = 'CheXpert'"
+    )
     manifest = bundle_from_h5(path).manifest
     assert manifest.outputs[0].name == "Normal"
     assert manifest.outputs[4].name == "Lesion"

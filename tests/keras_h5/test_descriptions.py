@@ -76,11 +76,20 @@ def test_merging_spreads_a_vector_over_a_map(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layers", "named"),
     [
-        ([taking(layer("GlobalMaxPooling2D", "p"), "film"), taking(layer("Add", "end"), "film", "p")], "different rank"),
+        (
+            [taking(layer("GlobalMaxPooling2D", "p"), "film"), taking(layer("Add", "end"), "film", "p")],
+            "different rank",
+        ),
         ([taking(layer("MaxPooling2D", "p"), "film"), taking(layer("Add", "end"), "film", "p")], "do not fit together"),
-        ([taking(layer("MaxPooling2D", "p"), "film"), taking(layer("Concatenate", "end"), "film", "p")], "do not fit together"),
+        (
+            [taking(layer("MaxPooling2D", "p"), "film"), taking(layer("Concatenate", "end"), "film", "p")],
+            "do not fit together",
+        ),
         ([taking(layer("ReLU", "end"), "film", "film")], "takes 2 inputs, expected one"),
-        ([taking(layer("Flatten", "f"), "film"), taking(layer("MaxPooling2D", "end"), "f")], "expected rows × columns × channels"),
+        (
+            [taking(layer("Flatten", "f"), "film"), taking(layer("MaxPooling2D", "end"), "f")],
+            "expected rows × columns × channels",
+        ),
         ([taking(layer("ReLU", "end"), "nowhere")], "takes what no layer makes"),
         ([taking(layer("ReLU", "end"))], "output that no layer makes"),
         ([taking(layer("ReLU", "end"), "film"), taking(layer("ReLU", "end"), "film")], "two layers of one name"),
@@ -105,7 +114,9 @@ def test_several_inputs_and_outputs_are_refused(tmp_path: Path) -> None:
 
 def test_zeros_around_a_maximum_are_zeros(tmp_path: Path) -> None:
     """Padding with zeros before a maximum counts: where all is below zero, the border is zero."""
-    config = chain(film(4), layer("ZeroPadding2D", "pad", padding=1), layer("MaxPooling2D", "max", pool_size=3, strides=1))
+    config = chain(
+        film(4), layer("ZeroPadding2D", "pad", padding=1), layer("MaxPooling2D", "max", pool_size=3, strides=1)
+    )
     found = answer(tmp_path / "network.h5", config, np.full((1, 4, 4, 3), -1))[0, :, :, 0]
     assert found[0].tolist() == [0, 0, 0, 0]
     assert found[1:3, 1:3].tolist() == [[-1, -1], [-1, -1]]

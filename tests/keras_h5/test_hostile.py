@@ -164,8 +164,14 @@ def test_too_many_weights_are_unsafe(path: Path, monkeypatch: pytest.MonkeyPatch
         (layer("TFOpLambda", "evil", function="math.add"), "TFOpLambda"),
         ({**layer("Attention9", "evil"), "module": "my_package.layers"}, "custom"),
         ({**layer("Dense", "evil", units=3), "registered_name": "Custom>Dense"}, "custom"),
-        (layer("Activation", "evil", activation={"class_name": "function", "config": "my_function"}), "custom activation"),
-        (layer("Activation", "evil", activation={"class_name": "__lambda__", "config": {"value": []}}), "custom activation"),
+        (
+            layer("Activation", "evil", activation={"class_name": "function", "config": "my_function"}),
+            "custom activation",
+        ),
+        (
+            layer("Activation", "evil", activation={"class_name": "__lambda__", "config": {"value": []}}),
+            "custom activation",
+        ),
     ],
 )
 def test_code_is_unsafe(tmp_path: Path, described: dict[str, Any], named: str) -> None:

@@ -125,7 +125,9 @@ def mobile() -> Model:
     x = layers.ReLU(6.0)(norm(layers.Conv2D(8, 3, strides=2, use_bias=False)(x), epsilon=1e-3))
     y = layers.ReLU(6.0)(norm(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)))
     x = layers.Add()([x, norm(layers.Conv2D(8, 1, use_bias=False)(y))])
-    x = layers.SeparableConv2D(10, 3, padding="same", depth_multiplier=2, activation="relu6" if MAJOR > 2 else "relu")(x)
+    x = layers.SeparableConv2D(10, 3, padding="same", depth_multiplier=2, activation="relu6" if MAJOR > 2 else "relu")(
+        x
+    )
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, dilation_rate=2)(x)
     x = layers.Conv2D(8, 3, padding="same", groups=4, activation="linear")(x)
     x = layers.Conv2D(6, 2, padding="same", dilation_rate=2)(x)
