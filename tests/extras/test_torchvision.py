@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torchvision.models import densenet121 as reference_densenet121
-from torchvision.models import mobilenet_v2 as reference_mobilenet_v2
 
 from hilum.training.networks import densenet121, mobilenetv2
 
@@ -34,6 +32,8 @@ def copy_in_order(source: torch.nn.Module, target: torch.nn.Module) -> None:
 
 def test_densenet121_is_the_published_one() -> None:
     """With torchvision's weights our trunk gives its feature map: paddings and order agree."""
+    from torchvision.models import densenet121 as reference_densenet121  # only the environment of the extras has it
+
     torch.manual_seed(0)
     theirs, ours = reference_densenet121(weights=None).eval(), densenet121(14).eval()
     unsettle(theirs)
@@ -46,6 +46,8 @@ def test_densenet121_is_the_published_one() -> None:
 
 def test_mobilenetv2_differs_from_torchvisions_only_in_padding() -> None:
     """All shapes fit, and at stride 1 the two agree; at stride 2 ours pads as TensorFlow does."""
+    from torchvision.models import mobilenet_v2 as reference_mobilenet_v2
+
     torch.manual_seed(0)
     theirs, ours = reference_mobilenet_v2(weights=None).eval(), mobilenetv2(10).eval()
     unsettle(theirs)
