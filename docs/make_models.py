@@ -59,7 +59,10 @@ def _sections(members: tuple[Manifest, ...], record: EnsembleRecord | None, fold
             "shares are lower bounds. Why the level never stands alone: [Evidence, confidence, probability](meaning.md).\n"
         )
         yield LEVELS.read_text(encoding="utf-8")
-        yield "Made by the command in `bench/bands.py`.\n"
+        yield (
+            "The hold-out is rich in findings, so read how the shares fall, not how large they are. Made by the command in\n"
+            "`bench/bands.py`.\n"
+        )
     else:
         yield "Not measured yet; `bench/bands.py` measures it.\n"
     for name, manifest in zip(unique_names(members), members, strict=True):
@@ -192,29 +195,41 @@ def readme_parts(folder: Path) -> dict[str, str]:
     if not members:
         none = "There are no weights in this tree; `hilum train` makes them (`docs/how-to/train.md`)."
         return {"answer": none, "figures": none}
-    return {"answer": f"```json\n{_json(shortened_answer())}\n```", "figures": auroc_table(members, record).rstrip()}
+    return {
+        "answer": f"```json\n{_json(shortened_answer())}\n```",
+        "figures": f"{auroc_table(members, record)}{_gains(record)}",
+    }
+
+
+def _gains(record: EnsembleRecord | None) -> str:
+    """Return README's sentence on the ensemble beside its members; nothing where it was not measured."""
+    gains = {name.removeprefix("gain over "): gain for name, gain in record.figures.items()} if record else {}
+    said = [
+        f"{name.partition(' (')[0]} {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+        for name, gain in gains.items()
+        if name != "mean_auroc"
+    ]
+    return f"\nEnsemble minus member, mean AUROC over what the member assesses: {', '.join(said)}." if said else ""
 
 
 def shortened_answer() -> dict[str, Any]:
-    """Return the HTTP answer for an example film, with two entries of each list and the fields that come first."""
+    """Return the HTTP answer for an example film, with one entry of each list and the first fields of the details."""
     answer = ml_analysis(pipeline.analyze(read_image(FILM), pipeline.open_engine(threads=1)))
     for key in ("densenet_result", "mobilenet_result", "custom_result"):
         if answer[key] is not None:
-            answer[key]["predictions"] = answer[key]["predictions"][:2]
+            answer[key]["predictions"] = answer[key]["predictions"][:1]
     details = answer["details"]
-    answer["details"] = {key: details[key] for key in ("accepted", "level", "not_assessed", "policy", "software")}
+    answer["details"] = {key: details[key] for key in ("accepted", "level", "not_assessed")}
     answer["details"]["findings"] = details["findings"][:1]
     return {"result": "<!doctype html>…", "analysis": answer}
 
 
 def _json(value: Any, depth: int = 0) -> str:
-    """Return JSON with a line for each field that is no more than three objects deep, and for each entry of a list."""
+    """Return JSON with a line for each field of the answer, of the analysis and of its details."""
     pad = "  " * (depth + 1)
-    if isinstance(value, dict) and depth < 3:
+    if isinstance(value, dict) and (depth < 2 or "findings" in value):
         items = [f"{pad}{json.dumps(key)}: {_json(item, depth + 1)}" for key, item in value.items()]
         return "{\n" + ",\n".join(items) + "\n" + pad[2:] + "}"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "[\n" + ",\n".join(pad + _json(item, 3) for item in value) + "\n" + pad[2:] + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
