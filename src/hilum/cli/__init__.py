@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # brackets in a help text are brackets
     help="Reads chest radiographs with an ensemble of trained networks. For research and education only.",
 )
 for command in (analyze, serve, train, evaluate):

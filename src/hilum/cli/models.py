@@ -124,7 +124,7 @@ def combine(
 
     engine = open_given(models)
     command = f"hilum models combine --data {data} --validation {validation} --holdout {holdout}"
-    command += f" --min-original-width {min_original_width}"
+    command += f" --min-original-width {min_original_width}" + (f" --models {models}" if models else "")
     record = measure_ensemble(
         engine,
         score_patients(engine, data, validation, min_original_width),

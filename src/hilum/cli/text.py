@@ -14,7 +14,7 @@ from hilum.records import Analysis, Finding
 if TYPE_CHECKING:
     from hilum.cli.analyze import Answer
 
-BAR = 20
+BAR = 12
 
 
 def print_answer(answer: Answer, console: Console) -> None:
@@ -54,7 +54,7 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
 def _table(analysis: Analysis) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("  Finding", "Confidence", ""):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("Operating point", "Spread", "Probability"):
         table.add_column(name, justify="right")
     for finding in analysis.findings:
