@@ -48,7 +48,9 @@ test-browser: $(VENV)/.browser ## Run the page's tests in Chromium, which apt in
 test-extras: ## Run what needs torch 2.14, torchvision, Keras or TensorFlow, in an environment of its own.
 	test -x $(EXTRAS)/bin/python || { $(PYTHON) -m venv $(EXTRAS) && $(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; }
 	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
-	$(EXTRAS)/bin/python -m pytest -m extras tests/extras $(ARGS)
+	# In processes of their own: TensorFlow and torchvision crash when one process loads both.
+	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_keras.py $(ARGS)
+	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
 
 test-wheel: $(BIN)/python ## Build wheel and sdist, and test the wheel where nothing else is installed.
