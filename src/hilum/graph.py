@@ -53,6 +53,19 @@ def read_head(model: bytes) -> Head | None:
     return None
 
 
+def layer_weights(model: bytes, operators: tuple[str, ...]) -> list[tuple[str, list[Array]]]:
+    """Return operator and float32 weights of each node of these operators, in the graph's order."""
+    graph = _parse(model).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    found = []
+    for node in graph.node:
+        if node.op_type in operators:
+            values = [_values(weights, makers, name) for name in node.input[1:]]
+            found.append((node.op_type, [value for value in values if value is not None]))
+    return found
+
+
 def with_float16_weights(model: bytes) -> bytes:
     """Return the graph with its float32 weights stored as float16 and cast back when it is opened.
 

@@ -56,3 +56,13 @@ def test_the_hash_ignores_brightness_but_not_content() -> None:
     codes = perceptual_hash(np.concatenate([films, brighter]))
     assert np.bitwise_count(codes[0] ^ codes[2]).sum() <= 20
     assert np.bitwise_count(codes[0] ^ codes[1]).sum() > 60
+
+
+def test_films_that_are_mostly_black_are_not_taken_for_copies() -> None:
+    """Two films whose few bright parts differ agree in nearly every bit of the hash, and still are no near-duplicates."""
+    films = np.zeros((2, 64, 64), dtype=np.uint8)
+    films[0, 8:20, 8:14] = 200
+    films[1, 10:20, 8:14] = films[1, 40:44, 50:54] = 200
+    codes = perceptual_hash(films)
+    assert np.bitwise_count(codes[0] ^ codes[1]).sum() <= 12
+    assert not find_leaks(table("A"), films[:1], table("B"), films[1:])

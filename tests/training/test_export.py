@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,14 @@ from hilum.pipeline import check_golden, open_engine
 from hilum.records import Radiograph, Source
 from hilum.registry import load_bundle
 from hilum.runtime import open_session
+from hilum.training.config import read_config
+from hilum.training.export import export
+from hilum.training.finished import load_run
 from hilum.training.fit import to_input
-from hilum.training.initial import BUILDERS
-from hilum.training.run import input_spec, load_run
+from hilum.training.initial import build_network, pretraining
+from hilum.training.networks import BUILDERS
+from hilum.training.run import input_spec, train
+from hilum.training.splits import split_table
 from hilum.training.to_onnx import network_to_onnx
 
 CONFIG = """
@@ -96,6 +102,51 @@ def test_the_bundle_says_what_it_was_trained_on(trained):
     assert set(effusion.operating_points) == {"youden", "rule_in", "rule_out"}
     assert effusion.auroc.low <= effusion.auroc.value <= effusion.auroc.high
     assert "mean_auroc" in manifest.figures
+
+
+def test_pretraining_comes_first_and_is_told(experiment, tmp_path):
+    """The network learns from the second table before its own, whose films alone are counted as what it was trained on."""
+    text = CONFIG.replace(
+        "[fit]",
+        """[pretraining]
+dataset = "Other films"
+table = "table.csv"
+sources = ["test"]
+phases = [{ size = 32, epochs = 2, learning_rate = 0.001, batch = 8 }]
+[fit]""",
+    )
+    (experiment / "pretrained.toml").write_text(text)
+    config = read_config(experiment / "pretrained.toml")
+    train(config, tmp_path / "run")
+    first, _ = load_run(tmp_path / "run" / "pretraining")
+    assert first.trained_on.dataset == "Other films"
+    assert len((tmp_path / "run" / "pretraining" / "history.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "run" / "history.jsonl").read_text().splitlines()) == 1
+    manifest = export(tmp_path / "run", tmp_path / "models", "made by hand").manifest
+    assert manifest.trained_on.pretraining == "16 films of 8 patients of Other films"
+    later = replace(
+        config, network=replace(config.network, initial="run", initial_path=tmp_path / "run"), pretraining=None
+    )
+    assert pretraining(later) == "16 films of 8 patients of Other films, then 16 films of 8 patients of Made-up films"
+    later = replace(
+        later, network=replace(later.network, initial="bundle", initial_path=tmp_path / "models" / "made-up")
+    )
+    assert pretraining(later) == "the weights of made-up 1.0.0, HilumCNN (Made-up films-trained)"
+    sample = torch.rand(2, 3, 64, 64)
+    assert build_network(later.network, sample).trunk is not None
+
+
+def test_small_originals_may_train_but_never_judge(experiment):
+    """Films of a source that only trains stand on no other side of the split."""
+    rows = (experiment / "table.csv").read_text().splitlines()
+    small = [row.replace(",test,1024,", ",small,256,") for row in rows[1:]]
+    (experiment / "both.csv").write_text("\n".join([*rows, *small]))
+    data = read_config(experiment / "experiment.toml").data
+    data = replace(data, table=experiment / "both.csv", min_original_width=1024, training_only=("small",))
+    splits = split_table(data)
+    assert {row.source for row in splits.training.rows} == {"test", "small"}
+    assert {row.source for row in (*splits.validation.rows, *splits.holdout.rows)} == {"test"}
+    assert set(splits.training.patients).isdisjoint(splits.validation.patients)
 
 
 def test_the_card_is_made_from_the_manifest(trained):

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.training.networks import Network, densenet121, hilum_cnn, mobilenetv2
+from hilum.training.networks import Network, densenet121, efficientnet_lite0, hilum_cnn, mobilenetv2
 from hilum.training.to_onnx import network_to_onnx
 
 Builder = Callable[[int], Network]
-BUILDERS = [densenet121, mobilenetv2, hilum_cnn]
+BUILDERS = [densenet121, mobilenetv2, hilum_cnn, efficientnet_lite0]
 
 
 def seeded(build: Builder, outputs: int) -> Network:

@@ -10,10 +10,14 @@ import numpy.typing as npt
 from hilum.datasets.films import Bytes
 from hilum.datasets.table import Table
 from hilum.errors import DatasetError
+from hilum.records import Array
 
 HASH_SIDE = 16
 NEAR_DUPLICATE_BITS = 12
 """Of 256. Different films of one patient lie above 40, recompressed copies of one film below 10."""
+NEAR_DUPLICATE_CORRELATION = 0.97
+"""Of the grey values. Films that are mostly black agree in their hashes: different ones correlate below 0.93, copies above 0.99."""
+THUMBNAIL = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,26 @@ class Leaks:
 
 def perceptual_hash(films: Bytes) -> npt.NDArray[np.uint8]:
     """Return N × 32 bytes: the signs of horizontal differences of each film shrunk to 16 × 17 (a difference hash)."""
-    count, rows, columns = films.shape
-    grid_rows = np.linspace(0, rows, HASH_SIDE + 1).astype(int)[:-1]
-    grid_columns = np.linspace(0, columns, HASH_SIDE + 2).astype(int)[:-1]
-    sums = np.add.reduceat(np.add.reduceat(films.astype(np.float32), grid_rows, axis=1), grid_columns, axis=2)
-    widths = np.diff([*grid_columns, columns])
-    means = sums / widths
-    return np.packbits((np.diff(means, axis=2) > 0).reshape(count, -1), axis=1)
+    means = _block_means(films, HASH_SIDE, HASH_SIDE + 1)
+    return np.packbits((np.diff(means, axis=2) > 0).reshape(len(films), -1), axis=1)
+
+
+def _block_means(films: Bytes, rows: int, columns: int) -> Array:
+    """Return N × rows × columns: the mean of each block of the films, N × H × W."""
+    _, height, width = films.shape
+    tops = np.linspace(0, height, rows + 1).astype(int)
+    lefts = np.linspace(0, width, columns + 1).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(films.astype(np.float32), tops[:-1], axis=1), lefts[:-1], axis=2)
+    return np.asarray(sums / (np.diff(tops)[:, None] * np.diff(lefts)), dtype=np.float32)
+
+
+def _correlation(first: Bytes, second: Bytes) -> float:
+    """Return Pearson's correlation of two films' thumbnails, 1 where both are flat."""
+    side = min(THUMBNAIL, *first.shape)
+    one, other = _block_means(np.stack([first, second]), side, side).reshape(2, -1).astype(np.float64)
+    one, other = one - one.mean(), other - other.mean()
+    scale = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / scale if scale else 1.0
 
 
 def find_leaks(first: Table, first_films: Bytes, second: Table, second_films: Bytes) -> Leaks:
@@ -47,7 +64,10 @@ def find_leaks(first: Table, first_films: Bytes, second: Table, second_films: By
         (by_pixels[key], index) for index, film in enumerate(second_films) if (key := film.tobytes()) in by_pixels
     )
     near = _near(perceptual_hash(first_films), perceptual_hash(second_films))
-    return Leaks(patients, same, tuple(pair for pair in near if pair not in set(same)))
+    alike = (
+        pair for pair in near if _correlation(first_films[pair[0]], second_films[pair[1]]) >= NEAR_DUPLICATE_CORRELATION
+    )
+    return Leaks(patients, same, tuple(pair for pair in alike if pair not in set(same)))
 
 
 def _near(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> list[tuple[int, int]]:

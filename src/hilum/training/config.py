@@ -6,7 +6,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -28,8 +28,12 @@ class Data:
     """Patients for calibration and for choosing operating points."""
     sources: tuple[str, ...]
     """Values of the table's ``source`` column to take."""
+    root: Path | None = None
+    """Folder that the table's image paths start from; the table's own by default."""
     min_original_width: int = 0
     """Leave out films made from smaller originals: blur must not give the answer away."""
+    training_only: tuple[str, ...] = ()
+    """Further sources whose films train, however small their originals; nothing is calibrated or judged on them."""
     film_size: int = 256
     """Films are kept in memory at this size, in pixels, and augmented from it."""
 
@@ -50,14 +54,16 @@ class NetworkConfig:
     """Which network, and where its weights start."""
 
     __pydantic_config__ = _STRICT
-    architecture: Literal["DenseNet121", "MobileNetV2", "HilumCNN"]
-    slot: Slot
+    architecture: Literal["DenseNet121", "MobileNetV2", "HilumCNN", "EfficientNet-Lite0"]
     outputs: tuple[str, ...]
+    slot: Slot | None = None
+    """Which of the three classic members this is; None for a further one."""
     auxiliary_outputs: tuple[str, ...] = ()
     """Trained beside ``outputs`` to shape the features, and left out of the bundle."""
-    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0"] = "random"
+    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0", "run", "bundle"] = "random"
+    """``run``: an earlier training, on other films perhaps. ``bundle``: a finished member. Both of the same trunk."""
     initial_path: Path | None = None
-    """The TFLite file for ``mobilenetv2-tflite``."""
+    """The TFLite file for ``mobilenetv2-tflite``, the folder of the ``run`` or ``bundle``."""
 
     @property
     def trained_outputs(self) -> tuple[str, ...]:
@@ -85,6 +91,20 @@ class Phase:
     epochs: int
     learning_rate: float
     batch: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """Films of a second table that the network learns from first. The splits and the film size are the experiment's."""
+
+    __pydantic_config__ = _STRICT
+    dataset: str
+    """What the manifest calls these films."""
+    table: Path
+    sources: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    root: Path | None = None
+    distillation: Distillation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +165,7 @@ class TrainingConfig:
     fit: Fit
     bundle: BundleConfig
     augmentation: Augmentation = field(default_factory=Augmentation)
+    pretraining: Pretraining | None = None
     distillation: Distillation | None = None
     min_positive_patients: int = 100
     """An output with fewer positive training patients is not assessed."""
@@ -152,6 +173,7 @@ class TrainingConfig:
     """Reference prevalence, 0–1, of each output."""
 
 
+_PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs")
 _ADAPTER = TypeAdapter(TrainingConfig)
 
 
@@ -163,11 +185,7 @@ def read_config(path: Path) -> TrainingConfig:
         raise ConfigError("The configuration file does not exist. Expected a TOML file.") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"The configuration file is not valid TOML: {error}.") from None
-    for section, key in (("data", "table"), ("data", "holdout"), ("data", "validation"), ("network", "initial_path")):
-        if isinstance(content.get(section, {}).get(key), str):
-            content[section][key] = _beside(path, content[section][key])
-    if "runs" in content.get("distillation", {}):
-        content["distillation"]["runs"] = [_beside(path, run) for run in content["distillation"]["runs"]]
+    _place(path, content)
     return config_from_dict(content)
 
 
@@ -183,6 +201,17 @@ def config_from_dict(content: object) -> TrainingConfig:
 def config_to_json(config: TrainingConfig) -> bytes:
     """Return the resolved configuration, every default written out."""
     return _ADAPTER.dump_json(config, indent=2)
+
+
+def _place(path: Path, section: dict[str, Any]) -> None:
+    """Make every path of a section and of those below it absolute, in place."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            _place(path, value)
+        elif key in _PATHS and isinstance(value, str):
+            section[key] = _beside(path, value)
+        elif key in _PATHS and isinstance(value, list):
+            section[key] = [_beside(path, one) if isinstance(one, str) else one for one in value]
 
 
 def _beside(path: Path, relative: str) -> str:

