@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.datasets.split import read_patients, split_patients, write_patients
+from hilum.datasets.split import read_patients, split_folds, split_patients, write_patients
 from hilum.datasets.table import Row, Table
 from hilum.errors import DatasetError
 
@@ -44,6 +44,33 @@ def test_the_same_seed_gives_the_same_split() -> None:
     table = make_table(100, 3)
     assert split_patients(table, 0.2, 1) == split_patients(table, 0.2, 1)
     assert split_patients(table, 0.2, 1) != split_patients(table, 0.2, 2)
+
+
+@given(seed=st.integers(0, 1000), k=st.integers(2, 6))
+def test_folds_hold_each_patient_once_and_each_finding_evenly(seed: int, k: int) -> None:
+    """Every patient stands in one fold; folds differ by few patients, and by few patients with each finding."""
+    table = make_table(150, seed)
+    folds = split_folds(table, k, seed)
+    assert sorted(patient for fold in folds for patient in fold) == sorted(table.patients)
+    assert max(map(len, folds)) - min(map(len, folds)) <= 2
+    for finding in ("Edema", "Effusion"):
+        positive = {row.patient for row in table.rows if row.label(finding) == 1}
+        shares = [len(positive & fold) for fold in folds]
+        assert max(shares) - min(shares) <= 2
+
+
+def test_the_same_seed_gives_the_same_folds() -> None:
+    """Folds are reproducible, do not depend on the order of the rows, and another seed gives others."""
+    table = make_table(100, 3)
+    assert split_folds(table, 5, 1) == split_folds(Table(table.root, table.rows[::-1]), 5, 1)
+    assert split_folds(table, 5, 1) != split_folds(table, 5, 2)
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_impossible_folds_are_refused(k: int) -> None:
+    """One fold, or more folds than patients, is a DatasetError."""
+    with pytest.raises(DatasetError, match=f"3 patients can't be dealt into {k} folds"):
+        split_folds(make_table(3, 0), k, 1)
 
 
 def test_a_split_survives_its_file(tmp_path: Path) -> None:

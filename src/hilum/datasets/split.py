@@ -38,6 +38,35 @@ def split_patients(table: Table, fraction: float, seed: int) -> frozenset[str]:
     return frozenset(patients[index] for index in taken)
 
 
+def split_folds(table: Table, k: int, seed: int) -> tuple[frozenset[str], ...]:
+    """Deal all patients into ``k`` folds so that each finding's patients, and all patients, are spread evenly.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011) over patients: of the findings that are left, the rarest one's
+    patients are dealt first, each to the fold that lacks most of that finding, then to the one that lacks most patients. The same
+    table, ``k`` and ``seed`` give the same folds. Raises ``DatasetError`` for fewer than two folds or fewer patients than folds.
+    """
+    patients = table.patients
+    if not 2 <= k <= len(patients):
+        raise DatasetError(
+            f"{len(patients)} patients can't be dealt into {k} folds. Expected at least 2 folds of a patient each."
+        )
+    positive = _positive_patients(table, patients)
+    order = np.random.default_rng(seed).permutation(len(patients))
+    wanted = np.tile(positive.sum(axis=0) / k, (k, 1))
+    room = np.full(k, len(patients) / k)
+    fold_of = np.full(len(patients), -1)
+    while (free := order[fold_of[order] < 0]).size:
+        left = positive[free].sum(axis=0)
+        finding = int(np.where(left > 0, left, len(patients) + 1).argmin())
+        for index in free[positive[free, finding]] if left.any() else free:
+            lacking = wanted[:, finding] if left.any() else room
+            fold = int(np.lexsort((room, lacking))[-1])
+            fold_of[index] = fold
+            wanted[fold] -= positive[index]
+            room[fold] -= 1
+    return tuple(frozenset(patients[index] for index in np.flatnonzero(fold_of == fold)) for fold in range(k))
+
+
 def _positive_patients(table: Table, patients: tuple[str, ...]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
     """Return patients × outputs: does any of the patient's films show it?"""
     number = {patient: index for index, patient in enumerate(patients)}
