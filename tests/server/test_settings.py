@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from hilum.errors import ConfigError
-from hilum.server.settings import Settings, is_loopback, load_settings
+from hilum.server.settings import Settings, load_settings
+from hilum.settings import is_loopback
 
 HASH = "ab" * 32
 
@@ -138,3 +139,9 @@ def test_settings_can_not_change():
     settings = Settings()
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 1
+
+
+def test_the_nodes_variables_are_not_the_services(monkeypatch):
+    """The DICOM node's variables may stand in the same environment."""
+    monkeypatch.setenv("HILUM_NODE_PORT", "11112")
+    assert load_settings().port == 5000

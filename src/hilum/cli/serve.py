@@ -57,8 +57,8 @@ def run(settings: Settings, console: Console) -> None:
 
     Raises ConfigError where the address can't be listened on, BundleError where a model can't be opened.
     """
+    from hilum import logs
     from hilum.pipeline import open_engine
-    from hilum.server import logs
     from hilum.server.app import create_app
 
     logs.configure(settings.log_level)

@@ -16,11 +16,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hilum import logs
 from hilum.report.html import STYLE as REPORT_STYLE
-from hilum.server import logs
 from hilum.server.guards import Guard
 from hilum.server.metrics import Metrics
 from hilum.server.problems import problem_of, respond
+
+LOG = logging.getLogger("hilum.server")
 
 
 def style_source(style: str) -> str:
@@ -75,7 +77,7 @@ class Edge:
             app = respond(problem, request) if problem else self._app
             await app(request.scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001 - the edge: the client gets a body, the log gets the cause
-            logs.LOG.error(logs.line("failed", {"id": request.state.request_id, "at": logs.where(error)}))
+            LOG.error(logs.line("failed", {"id": request.state.request_id, "at": logs.where(error)}))
             if exchange.status is None:
                 await respond(problem_of(error), request)(request.scope, exchange.receive, exchange.send)
 
@@ -84,7 +86,7 @@ class Edge:
         self._metrics.requests.labels(route, str(status)).inc()
         quiet = route in ("/healthz", "/readyz", "/metrics", "/static")
         fields = {"id": request.state.request_id, "method": request.method, "route": route, "status": status}
-        logs.LOG.log(
+        LOG.log(
             logging.DEBUG if quiet else logging.INFO,
             logs.line("request", fields | {"ms": milliseconds} | request.state.log),
         )

@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from hilum.server.auth import given_key, is_known
 from hilum.server.problems import Problem
-from hilum.server.settings import LOOPBACK_NAMES, Settings, is_loopback
+from hilum.server.settings import LOOPBACK_NAMES, Settings
+from hilum.settings import is_loopback
 
 Guard = Callable[[Request], Problem | None]
 

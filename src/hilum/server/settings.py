@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, StringConstraints, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hilum.errors import ConfigError
+from hilum.settings import is_loopback, read_settings
 
 PREFIX = "HILUM_"
+NODE_PREFIX = "HILUM_NODE_"
+"""Of the DICOM node's settings, which may stand in the same environment."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -68,66 +64,9 @@ class Settings(BaseSettings):
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def load_settings(config: Path | None = None, **given: Any) -> Settings:
     """Read the settings: ``given`` (where not None) before the environment, before the TOML file, before defaults.
 
     Raises ConfigError for an unknown name in either place, a value out of range, or a file that can't be read.
     """
-    _refuse_unknown("environment variable", (n for n in os.environ if n.startswith(PREFIX)), _environment_names())
-    file = _read_toml(config or _config_from_environment())
-    from_file = {name: value for name, value in file.items() if f"{PREFIX}{name.upper()}" not in os.environ}
-    try:
-        return Settings(**from_file | {name: value for name, value in given.items() if value is not None})
-    except (ValidationError, SettingsError) as error:
-        raise ConfigError(_explain(error)) from None
-
-
-def _environment_names() -> list[str]:
-    return [f"{PREFIX}{name.upper()}" for name in ("config", *Settings.model_fields)]
-
-
-def _config_from_environment() -> Path | None:
-    return Path(os.environ[f"{PREFIX}CONFIG"]) if os.environ.get(f"{PREFIX}CONFIG") else None
-
-
-def _read_toml(path: Path | None) -> Mapping[str, Any]:
-    if path is None:
-        return {}
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The configuration file {path} can't be read ({type(error).__name__}).") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
-    _refuse_unknown("setting", content, Settings.model_fields)
-    return content
-
-
-def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
-    for name in sorted(set(names) - set(known)):
-        near = get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-        raise ConfigError(f"Unknown {kind} {name}: {hint}")
-
-
-def _explain(error: ValidationError | SettingsError) -> str:
-    """Name each wrong setting and what was expected, without its value: a value may be a secret."""
-    if isinstance(error, SettingsError):
-        name = re.search(r'field "(\w+)"', str(error))
-        return f"The setting {name[1] if name else '(unnamed)'} is not valid JSON, as a list or table must be."
-    lines = []
-    for fault in error.errors(include_url=False, include_context=False, include_input=False):
-        where = ".".join(str(part) for part in fault["loc"])
-        lines.append(f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, "))
-    return "Wrong settings. " + "; ".join(lines) + "."
+    return read_settings(Settings, config, given, apart=(NODE_PREFIX,))

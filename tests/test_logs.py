@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
 
 import pytest
 
-from hilum.server import logs
+from hilum import logs
 
 
 def test_a_line_names_its_fields():
@@ -30,20 +29,16 @@ def test_only_our_own_events_are_written():
     """Other libraries' log records and Python warnings, which may quote a film, are not written; ours are."""
     program = """
 import logging, warnings
-from hilum.server import logs
+from hilum import logs
 logs.configure("info")
 logging.getLogger("pydicom").warning("DOE^JANE")
 logging.getLogger("PIL").error("DOE^JANE")
 warnings.warn("DOE^JANE")
-logs.LOG.debug("too fine")
-logs.LOG.info("request id=1")
+log = logging.getLogger("hilum.server")
+log.debug("too fine")
+log.info("request id=1")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert done.stderr.endswith(" INFO request id=1\n")
     assert done.stderr.count("\n") == 1
-
-
-def test_the_logger_is_named_for_the_package():
-    """Whoever embeds the service can set its level by name."""
-    assert logs.LOG is logging.getLogger("hilum.server")

@@ -8,8 +8,6 @@ import traceback
 import warnings
 from collections.abc import Mapping
 
-LOG = logging.getLogger("hilum.server")
-
 
 def configure(level: str) -> None:
     """Send our own events to standard error; silence libraries, whose warnings may quote a film's header."""

@@ -1,0 +1,83 @@
+"""Reading a frozen settings record: the command line before the environment, before a TOML file, before defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsError
+
+from hilum.errors import ConfigError
+
+Record = TypeVar("Record", bound=BaseSettings)
+
+
+def read_settings(
+    kind: type[Record], config: Path | None, given: Mapping[str, Any], apart: tuple[str, ...] = ()
+) -> Record:
+    """Read the settings of ``kind``, whose ``env_prefix`` begins its variables, ``CONFIG`` among them: the TOML file.
+
+    ``given`` counts where it is not None. Variables that begin with one of ``apart`` belong to another record.
+    Raises ConfigError for an unknown name in any place, a value out of range, or a file that can't be read.
+    """
+    prefix = str(kind.model_config["env_prefix"])
+    known = [f"{prefix}{name.upper()}" for name in ("config", *kind.model_fields)]
+    named = (name for name in os.environ if name.startswith(prefix) and not name.startswith(apart))
+    _refuse_unknown("environment variable", named, known)
+    stated = os.environ.get(f"{prefix}CONFIG")
+    file = _read_toml(config or (Path(stated) if stated else None), kind.model_fields)
+    from_file = {name: value for name, value in file.items() if f"{prefix}{name.upper()}" not in os.environ}
+    try:
+        return kind(**from_file | {name: value for name, value in given.items() if value is not None})
+    except (ValidationError, SettingsError) as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_toml(path: Path | None, known: Iterable[str]) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The configuration file {path} can't be read ({type(error).__name__}).") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
+    _refuse_unknown("setting", content, known)
+    return content
+
+
+def _refuse_unknown(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in sorted(set(names) - set(known)):
+        near = get_close_matches(name, known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+        raise ConfigError(f"Unknown {kind} {name}: {hint}")
+
+
+def _explain(error: ValidationError | SettingsError) -> str:
+    """Name each wrong setting and what was expected, without its value: a value may be a secret."""
+    if isinstance(error, SettingsError):
+        name = re.search(r'field "(\w+)"', str(error))
+        return f"The setting {name[1] if name else '(unnamed)'} is not valid JSON, as a list or table must be."
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        lines.append(f"{where}: {fault['msg']}" if where else fault["msg"].removeprefix("Value error, "))
+    return "Wrong settings. " + "; ".join(lines) + "."
