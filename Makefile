@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 EXTRAS ?= .venv-extras
 BIN     = $(VENV)/bin
+PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils
+PIXELMED = /usr/share/java/pixelmed.jar
 
-.PHONY: help run test test-browser test-extras test-wheel lint docs clean
+.PHONY: help run test test-browser test-extras test-peers test-wheel lint docs clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -52,6 +54,10 @@ test-extras: ## Run what needs torch 2.14, torchvision, Keras or TensorFlow, in 
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_keras.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
+
+test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed), which apt installs where they are missing.
+	@for program in Orthanc storescu dciodvfy gdcmconv java pdftotext; do command -v $$program >/dev/null || exit 1; done && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
+	$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
 
 test-wheel: $(BIN)/python ## Build wheel and sdist, and test the wheel where nothing else is installed.
 	sh .ci/wheel "$(BIN)/python"
