@@ -71,9 +71,11 @@ SYNONYMS: dict[str, str] = {
     "mass": "Lesion",
     "pleural_thickening": "Pleural Thickening",
     "no finding": "Normal",
+    "infiltrate": "Infiltration",  # in the list of boxes
     # CheXpert and MIMIC-CXR-JPG
     "lung lesion": "Lesion",
     "lung opacity": "Opacity",
+    "airspace opacity": "Opacity",  # in MIMIC-CXR-JPG's test set and in Google's labels for NIH
     "pleural effusion": "Effusion",
     # others
     "lesion/mass": "Lesion",

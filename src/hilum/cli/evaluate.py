@@ -52,11 +52,11 @@ def score_patients(
     engine: Engine, data: Path, patients: Path | None, min_original_width: int = 0, source: str = ""
 ) -> Scores:
     """Score the films of a table that the options leave. Raises ``DatasetError`` where none is left."""
+    from hilum.datasets.layouts import open_table
     from hilum.datasets.split import read_patients
-    from hilum.datasets.table import read_table
     from hilum.evaluation.scoring import score_table
 
-    table = read_table(data).where(
+    table = open_table(data).where(
         lambda row: (row.original_width or 0) >= min_original_width and row.source.startswith(source)
     )
     if patients is not None:

@@ -1,20 +1,14 @@
-"""The one table that every data set becomes: a row a film, a label 1, 0 or unknown for each finding."""
+"""The one table that every data set becomes: a row a film, a label for each finding."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hilum.errors import DatasetError
-from hilum.findings import OUTPUTS, canonical
 from hilum.records import Array
-
-_REQUIRED = ("file", "patient_id")
-_LABELS = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +20,27 @@ class Row:
     patient: str
     source: str = ""
     view: str = ""
-    """``PA``, ``AP`` or empty."""
+    """``PA``, ``AP``, another of the publisher's views such as ``LATERAL``, or empty where it is not known."""
     age: float | None = None
+    """In years."""
     sex: str = ""
+    """``F``, ``M`` or empty."""
     label_source: str = ""
+    """Who or what made the labels; several are joined by ``+``."""
     original_width: int | None = None
     """Width in pixels of the film that the stored image was made from."""
-    labels: Mapping[str, int | None] | None = None
-    """Finding (or ``Normal``) → 1 present, 0 absent, None unknown."""
+    labels: Mapping[str, float | None] | None = None
+    """Finding (or ``Normal``) → 1 present, 0 absent, None unknown; between 0 and 1 only where a soft policy put it there."""
+    uncertain: frozenset[str] = frozenset()
+    """Findings that the publisher marks as uncertain, whatever became of their labels."""
+    study: str = ""
+    split: str = ""
+    """The publisher's own: ``train``, ``validation``, ``test`` or empty."""
+    image_licence: str = ""
+    label_licence: str = ""
 
-    def label(self, name: str) -> int | None:
-        """Return 1, 0 or None (unknown) for an output."""
+    def label(self, name: str) -> float | None:
+        """Return 1, 0, a probability between them, or None (unknown) for an output."""
         return (self.labels or {}).get(name)
 
 
@@ -46,10 +50,16 @@ class Table:
 
     root: Path
     rows: tuple[Row, ...]
+    layout: str = "csv"
+    """Which of the layouts the table was read from."""
+    dropped: tuple[str, ...] = ()
+    """The publisher's label columns that have no counterpart among the findings."""
+    absent: int = 0
+    """Films that the publisher lists and the folder lacks; they have no row."""
 
     def where(self, keep: Callable[[Row], bool]) -> Table:
         """Return the table with only the rows that ``keep`` accepts."""
-        return Table(self.root, tuple(row for row in self.rows if keep(row)))
+        return replace(self, rows=tuple(row for row in self.rows if keep(row)))
 
     def of_patients(self, patients: Collection[str]) -> Table:
         """Return the rows of these patients."""
@@ -65,62 +75,6 @@ class Table:
         return tuple(sorted({row.patient for row in self.rows}))
 
     def labels(self, outputs: tuple[str, ...]) -> Array:
-        """Return float32 N×K: 1 present, 0 absent, NaN unknown."""
+        """Return float32 N×K: 1 present, 0 absent, NaN unknown; between 0 and 1 where a soft policy put it there."""
         values = [[np.nan if (label := row.label(name)) is None else label for name in outputs] for row in self.rows]
         return np.asarray(values, dtype=np.float32).reshape(len(self.rows), len(outputs))
-
-
-def read_table(path: str | Path, root: Path | None = None) -> Table:
-    """Read a CSV of labelled films.
-
-    Columns: ``file`` (relative to ``root``, by default the CSV's folder) and ``patient_id`` are required; ``source``,
-    ``view``, ``age``, ``sex``, ``label_source``, ``orig_width`` are read where they are; every column whose name is a
-    finding (or a publisher's name for one) holds 1, 0 or nothing for unknown. Other columns are ignored.
-
-    Raises ``DatasetError`` for a missing column, no finding at all, or a label that is none of these.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise DatasetError("The table does not exist. Expected a CSV file with a row for each film.")
-    with path.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        columns = reader.fieldnames or []
-        missing = [name for name in _REQUIRED if name not in columns]
-        outputs = {column: name for column in columns if (name := canonical(column)) in OUTPUTS and name}
-        if missing or not outputs:
-            raise DatasetError(
-                f"The table lacks {', '.join(missing) or 'a finding'}. Expected the columns file and patient_id and one "
-                f"for each finding ({', '.join(OUTPUTS)})."
-            )
-        rows = tuple(_row(number, cells, outputs) for number, cells in enumerate(reader, start=2))
-    return Table(root or path.parent, rows)
-
-
-def _row(number: int, cells: Mapping[str, str], outputs: Mapping[str, str]) -> Row:
-    return Row(
-        image=Path(cells["file"]),
-        patient=cells["patient_id"],
-        source=cells.get("source") or "",
-        view=cells.get("view") or "",
-        age=_number(cells.get("age")),
-        sex=cells.get("sex") or "",
-        label_source=cells.get("label_source") or "",
-        original_width=None if (width := _number(cells.get("orig_width"))) is None else int(width),
-        labels={name: _label(number, column, cells[column]) for column, name in outputs.items()},
-    )
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
-
-
-def _label(number: int, column: str, text: str | None) -> int | None:
-    try:
-        return _LABELS[(text or "").strip()]
-    except KeyError:
-        raise DatasetError(
-            f"Line {number} has an unexpected label for {column}. Expected 1 (present), 0 (absent) or nothing (unknown)."
-        ) from None

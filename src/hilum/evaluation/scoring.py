@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def score_table(engine: Engine, table: Table, rows: Iterable[Row] | None = None)
         one: np.array([[answer[one].get(name, np.nan) for name in names] for answer in answers], dtype=np.float32)
         for one in who
     }
-    kept = Table(table.root, tuple(row for row, _ in accepted))
+    kept = replace(table, rows=tuple(row for row, _ in accepted))
     patients = tuple(row.patient for row in kept.rows)
     return Scores(names, confidences, kept.labels(names), patients, len(analyses) - len(accepted))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def export(run: Path, out: Path, command: str) -> Bundle:
 
 
 def _first(table: Table, count: int) -> Table:
-    return Table(table.root, table.rows[:count])
+    return replace(table, rows=table.rows[:count])
 
 
 def _judged(config: TrainingConfig, network: Network, table: Table) -> Judged:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hilum.datasets.layouts import open_table
 from hilum.datasets.split import read_patients
-from hilum.datasets.table import Table, read_table
+from hilum.datasets.table import Table
 from hilum.errors import ConfigError
 from hilum.training.config import Data
 
@@ -24,7 +25,7 @@ def split_table(data: Data) -> Splits:
 
     Raises ``ConfigError`` where hold-out and validation share patients.
     """
-    everything = read_table(data.table, data.root)
+    everything = open_table(data.table, root=data.root)
     judged = everything.where(
         lambda row: row.source in data.sources and (row.original_width or 0) >= data.min_original_width
     )
@@ -32,7 +33,7 @@ def split_table(data: Data) -> Splits:
     if both := holdout & validation:
         raise ConfigError(f"{len(both)} patients stand in the hold-out and in the validation split. Expected none.")
     more = everything.where(lambda row: row.source in data.training_only and row.source not in data.sources)
-    training = Table(everything.root, judged.rows + more.rows)
+    training = replace(everything, rows=judged.rows + more.rows)
     return Splits(
         training.without_patients(holdout | validation), judged.of_patients(validation), judged.of_patients(holdout)
     )

@@ -1,4 +1,4 @@
-"""The table: labels are 1, 0 or unknown, and nothing else."""
+"""The plain table: labels are 1, 0, uncertain or unknown, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.datasets.table import read_table
+from hilum.datasets.plain import read_table
 from hilum.errors import DatasetError
 
 
@@ -44,7 +44,7 @@ def test_tables_divide_by_patient(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("file,Edema\na,1\n", "patient_id"),
-        ("file,patient_id,colour\na,P1,1\n", "a finding"),
+        ("file,patient_id,colour\na,P1,1\n", "3 columns, but not one for a finding"),
         ("file,patient_id,Edema\na,P1,maybe\n", "Line 2"),
     ],
 )
