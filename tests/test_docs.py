@@ -27,7 +27,7 @@ from hilum import __version__, cli, errors, gate, pipeline, registry
 from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
 from hilum.pipeline import Engine, analyze
-from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Radiograph, Source
+from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Radiograph, Reason, Source
 from hilum.report import CSV_COLUMNS, ml_analysis, to_dict
 from hilum.server.app import create_app
 from hilum.server.settings import Settings, load_settings
@@ -253,7 +253,8 @@ def test_every_error_is_documented():
 
 def test_every_reason_of_the_gate_is_documented():
     """A picture that is wrong in every way is refused with each code that the reference lists."""
-    wrong = Radiograph(np.zeros((10, 100), dtype=np.float32), Source("PNG", 100, 10, 8, ""), chroma=1.0)
+    stated = tuple(Reason(code, "", basis="header") for code in gate.SCOPE_CODES)
+    wrong = Radiograph(np.zeros((10, 100), dtype=np.float32), Source("PNG", 100, 10, 8, ""), 1.0, stated)
     codes = {reason.code for reason in gate.judge(wrong).reasons}
     (line,) = re.findall(r"The gate's reason codes: (.+)\.", (REFERENCE / "json.md").read_text("utf-8"))
     assert set(re.findall(r"`(\w+)`", line)) == codes
@@ -302,6 +303,7 @@ def test_every_json_field_is_documented(film, tiny_engine: Engine):
     predictions = page["members"]
     assert all(f"`{name}`" in predictions for name in analysis["members"][0]["predictions"][0])
     assert all(f"`{name}`" in page["Names"] for name in OUTPUTS)
+    assert {field.name for field in fields(Reason)} <= first_cells(page["reasons"])
 
 
 def test_every_field_of_the_http_answer_is_documented(film, tiny_engine: Engine):

@@ -1,10 +1,15 @@
-"""Is this one chest radiograph, fit to be read? First checks, on the pixels alone."""
+"""Is this one chest radiograph, fit to be read? By the pixels, and by what the file's header says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import get_args
+
 import numpy as np
 
-from hilum.records import Radiograph, Reason, Verdict
+from hilum.errors import ConfigError
+from hilum.records import Action, Radiograph, Reason, ScopePolicy, Verdict
 
 MAX_ASPECT = 2.0
 """Longer side by shorter. Detectors are at most 43 × 35 cm, and a cropped film rarely reaches 1.6."""
@@ -16,8 +21,31 @@ MIN_SIDE = 64
 """Pixels. Below it there is no film left to read."""
 
 
-def judge(image: Radiograph) -> Verdict:
-    """Return whether the film is accepted, or every reason why it is not."""
+DEFAULT_SCOPE = ScopePolicy()
+SCOPE_CODES = tuple(field.name for field in fields(ScopePolicy))
+"""The reasons that a policy decides about."""
+
+
+def scope_policy(actions: Mapping[str, str]) -> ScopePolicy:
+    """Return the default policy with these actions, by code. Raises ConfigError for another code or action."""
+    for code, action in actions.items():
+        if code not in SCOPE_CODES:
+            raise ConfigError(f"{code!r} is not a reason of scope. Expected one of {', '.join(SCOPE_CODES)}.")
+        if action not in get_args(Action):
+            raise ConfigError(f"{action!r} can't be done about {code}. Expected one of {', '.join(get_args(Action))}.")
+    return replace(DEFAULT_SCOPE, **actions)  # type: ignore[arg-type]
+
+
+def judge(image: Radiograph, scope: ScopePolicy = DEFAULT_SCOPE) -> Verdict:
+    """Return whether the film is accepted, with every reason why it is not, and every warning."""
+    # A code that no policy decides about refuses.
+    judged = [replace(reason, action=getattr(scope, reason.code, "refuse")) for reason in image.stated]
+    reasons = (*_by_pixels(image), *judged)
+    refusals = tuple(reason for reason in reasons if reason.action == "refuse")
+    return Verdict(not refusals, refusals + tuple(reason for reason in reasons if reason.action == "warn"))
+
+
+def _by_pixels(image: Radiograph) -> tuple[Reason, ...]:
     rows, columns = image.pixels.shape
     aspect = max(rows, columns) / min(rows, columns)
     deviation = float(np.std(image.pixels, dtype=np.float64))
@@ -39,5 +67,4 @@ def judge(image: Radiograph) -> Verdict:
         ),
         (image.chroma > MAX_CHROMA, "colour_photograph", "The picture is in colour; a chest radiograph is grey."),
     )
-    reasons = tuple(Reason(code, message) for found, code, message in checks if found)
-    return Verdict(not reasons, reasons)
+    return tuple(Reason(code, message) for found, code, message in checks if found)

@@ -26,6 +26,7 @@ from hilum.records import (
     Policy,
     Provenance,
     Radiograph,
+    ScopePolicy,
     Scored,
 )
 from hilum.registry import Bundle, find_bundles, load_bundle, load_ensemble, shipped_folder
@@ -61,6 +62,8 @@ class Engine:
     """Finding → 0–1: the site's own."""
     record: EnsembleRecord | None = None
     """What was measured of exactly these members together."""
+    scope: ScopePolicy = gate.DEFAULT_SCOPE
+    """What is done about films outside of what the members learnt."""
 
     @property
     def provenance(self) -> Provenance:
@@ -85,17 +88,19 @@ def open_engine(
     policy: Policy = "youden",
     prevalence: Mapping[str, float] | None = None,
     threads: int | None = None,
+    scope: Mapping[str, str] | None = None,
 ) -> Engine:
     """Open the bundles that ship, and those of the folder ``models``.
 
     A ``.h5`` there replaces the shipped member of its slot, a bundle there the shipped one of its id; every other bundle
     joins. ``prevalence``: finding → 0–1, the site's own. ``threads``: of one network's inference; None takes one a
-    processor, at most four.
+    processor, at most four. ``scope``: code of a reason → ``refuse``, ``warn`` or ``ignore``; the others as in ScopePolicy.
 
     Raises ``BundleNotFound`` where the folder does not exist or there is no model at all, other ``BundleError`` for a model
-    that can't be used, ``ConfigError`` for a policy or prevalence that can't be.
+    that can't be used, ``ConfigError`` for a policy, prevalence or scope that can't be.
     """
     _check(policy, prevalence or {})
+    limits = gate.scope_policy(scope or {})
     bundles, record = _bundles(None if models is None else Path(models))
     if not bundles:
         raise BundleNotFound(
@@ -106,7 +111,7 @@ def open_engine(
         _open_member(name, bundle, threads or min(4, os.cpu_count() or 1))
         for name, bundle in zip(names, bundles, strict=True)
     )
-    return Engine(members, policy, prevalence, record)
+    return Engine(members, policy, prevalence, record, limits)
 
 
 def _check(policy: str, prevalence: Mapping[str, float]) -> None:
@@ -193,7 +198,7 @@ def score(image: Radiograph, member: Member) -> Scored:
 
 def analyze(image: Radiograph, engine: Engine) -> Analysis:
     """Read one radiograph: judge it, score it by every member, combine, explain."""
-    verdict = gate.judge(image)
+    verdict = gate.judge(image, engine.scope)
     if not verdict.accepted:
         return Analysis(image.source, verdict, engine.provenance)
     scored = [score(image, member) for member in engine.members]

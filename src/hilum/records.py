@@ -28,6 +28,33 @@ Policy = Literal["youden", "rule_in", "rule_out"]
 """Which operating points decide what counts as positive."""
 
 
+Action = Literal["refuse", "warn", "ignore"]
+"""What the gate does about a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a film was refused or warned about."""
+
+    code: str
+    message: str
+    action: Action = "refuse"
+    """``refuse`` or ``warn``; what the gate ignores is not kept."""
+    basis: Literal["pixels", "header"] = "pixels"
+    """What says so: the picture itself, or the file's header. One code may have both."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePolicy:
+    """What is done about a film that is, by its code, outside of what the networks learnt. Each field is a reason's code."""
+
+    wrong_modality: Action = "refuse"
+    not_chest: Action = "refuse"
+    lateral_view: Action = "refuse"
+    paediatric: Action = "warn"
+    for_processing: Action = "refuse"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """What a radiograph was read from. Holds no patient data: no file name, no header text but coded values."""
@@ -56,6 +83,8 @@ class Radiograph:
     source: Source
     chroma: float = 0.0
     """Mean of (max − min over R, G, B), 0–1: 0 for a grey image, above about 0.05 for a colour photograph."""
+    stated: tuple[Reason, ...] = ()
+    """What the file's header says against reading it. The gate decides what is done about that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,19 +236,20 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a film was refused or warned about."""
-
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """Is this one frontal chest radiograph, fit to be read? A refusal is a value, not an error."""
 
     accepted: bool
     reasons: tuple[Reason, ...] = ()
+    """Those that refuse it first, then those that only warn: an accepted film may have some of these."""
+
+    @property
+    def refusals(self) -> tuple[Reason, ...]:
+        return tuple(reason for reason in self.reasons if reason.action == "refuse")
+
+    @property
+    def warnings(self) -> tuple[Reason, ...]:
+        return tuple(reason for reason in self.reasons if reason.action == "warn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from hilum.records import (
     ModelProvenance,
     Provenance,
     Radiograph,
+    Reason,
     TrainedOn,
     Verdict,
 )
@@ -78,7 +79,7 @@ def conflicting(image: Radiograph) -> Analysis:
     guest = MemberResult(GUEST, "chexpert", None, False, False, (raw,), (), ("label order assumed",))
     return Analysis(
         image.source,
-        Verdict(True),
+        Verdict(True, (Reason("paediatric", "The header says that the patient is under 18.", "warn", "header"),)),
         Provenance("hilum 0.1.0", tuple(_provenance(model) for model in (*OUTPUTS, GUEST)), "youden"),
         findings,
         ("Fracture", "Tuberculosis"),

@@ -124,12 +124,13 @@ def test_evidence_confidence_and_probability_are_named_apart(visit, rich):
 
 
 def test_the_level_never_stands_alone(visit, rich):
-    """What is above its operating point is listed beside the level, and a conflict with Normal is said."""
+    """What is above its operating point is listed beside the level; a conflict and a warning of the gate are said."""
     page = visit(rich)
     read_example(page)
     summary = page.locator(".summary")
     expect(summary.get_by_role("listitem")).to_have_text(["Effusion 88.0", "Cardiomegaly 71.5"])
     expect(summary).to_contain_text("Normal is above its operating point, and so are Effusion and Cardiomegaly.")
+    expect(page.locator(".caution")).to_contain_text("The header says that the patient is under 18.")
     expect(page.locator("tbody.normal tr").last).to_contain_text("Normal")
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+from conftest import film_pixels
 
 
 @pytest.fixture
@@ -49,6 +55,7 @@ def test_exit_code_is_zero_when_all_were_read(hilum, folder):
         ["analyze", "a.png", "--policy", "perhaps"],
         ["analyze", "a.png", "--models", "none"],
         ["analyze", "a.png", "--prevalence", "Edema"],
+        ["analyze", "a.png", "--scope", "paediatric=perhaps"],
         ["analyze", "a.png", "--json", "--out", "none/deep/file"],
         ["unknown"],
     ],
@@ -91,6 +98,34 @@ def test_a_refused_film_says_why(hilum, tmp_path, tiny_models):
     assert done.code == 0
     line = json.loads(hilum("analyze", tmp_path / "flat.png", "--json").out)
     assert (line["accepted"], line["findings"], line["level"]) == (False, [], None)
+
+
+def test_what_a_header_says_is_refused_or_warned_about(hilum, tmp_path, tiny_models):
+    """A lateral film is refused, or read with a warning where --scope says so."""
+    path = Path(tmp_path, "lateral.dcm")
+    path.write_bytes(lateral_film())
+    assert "refused: The header says that this is a lateral view" in hilum("analyze", path).out
+    warned = hilum("analyze", path, "--scope", "lateral_view=warn").out
+    assert "warning: The header says that this is a lateral view" in warned
+    assert "Ensemble confidence" in warned
+
+
+def lateral_film() -> bytes:
+    """Return a small DICOM object whose header says that it is a lateral film."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", generate_uid()
+    dataset.Modality, dataset.ViewPosition = "CR", "LL"
+    stored = np.rint(film_pixels() * 255).astype(np.uint8)
+    dataset.Rows, dataset.Columns = stored.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = stored.tobytes()
+    dataset["PixelData"].VR = "OB"
+    file = io.BytesIO()
+    dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def test_csv_is_one_table(hilum, folder):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.cli.options import models_folder, parse_prevalences
+from hilum.cli.options import models_folder, parse_prevalences, parse_scopes
 from hilum.errors import ConfigError
 
 
@@ -32,3 +32,13 @@ def test_a_wrong_prevalence_is_shown(text):
     """What is not FINDING=SHARE is named with an example of what is."""
     with pytest.raises(ConfigError, match=r"Effusion=0\.12"):
         parse_prevalences([text])
+
+
+def test_scopes_are_read_by_code():
+    """CODE=ACTION, several of them; what is not of that form is named with an example of what is."""
+    assert parse_scopes(["paediatric=refuse", "lateral_view = warn"]) == {
+        "paediatric": "refuse",
+        "lateral_view": "warn",
+    }
+    with pytest.raises(ConfigError, match="paediatric=refuse"):
+        parse_scopes(["paediatric"])

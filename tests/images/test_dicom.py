@@ -315,23 +315,6 @@ def test_other_writers_colours_agree(name) -> None:
     assert read.chroma == pytest.approx(0.448, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("modality", "shown"), [("CT", "CT"), ("MR", "MR"), ("SR", "SR"), ("DOE", None), ("SMITH", None)]
-)
-def test_other_modalities_are_refused(make_dicom, modality, shown) -> None:
-    """What is not a projection radiograph is refused, by its modality where that is a known code and only then."""
-    with pytest.raises(UnsupportedSyntax, match="not a projection radiograph") as caught:
-        read_image(make_dicom(Modality=modality))
-    assert (f"modality {modality} " in str(caught.value)) == (shown is not None)
-    assert shown is not None or modality not in str(caught.value)
-
-
-@pytest.mark.parametrize("modality", ["CR", "DX", "RG", "OT", "", None])
-def test_projection_radiographs_are_read(make_dicom, modality) -> None:
-    """CR, DX, digitised films, other captures and a missing modality are read."""
-    assert read_image(make_dicom(Modality=modality)).source.format == "DICOM"
-
-
 def test_a_projection_is_a_known_code_or_nothing(make_dicom) -> None:
     """View Position is taken where it is a defined term; free text is not repeated."""
     assert read_image(make_dicom(ViewPosition="LL ")).source.projection == "LL"

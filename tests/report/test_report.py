@@ -13,7 +13,7 @@ from PIL import Image
 
 from hilum.levels import DISCLAIMER
 from hilum.pipeline import analyze
-from hilum.records import Heatmap, Source, TrainedOn
+from hilum.records import Heatmap, Reason, Source, TrainedOn
 from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json
 from hilum.report.film import mean_map, overlay_png
 
@@ -91,7 +91,21 @@ def test_refusal_in_json_has_no_numbers(refused):
     assert content["accepted"] is False
     assert content["findings"] == []
     assert content["ensemble_confidence"] is content["level"] is content["recommendation"] is None
-    assert content["reasons"][0].keys() == {"code", "message"}
+    assert content["reasons"][0].keys() == {"code", "message", "action", "basis"}
+
+
+def test_a_warning_is_shown_and_does_not_refuse(film, tiny_engine):
+    """A film accepted with a warning has its findings, and the warning in JSON, CSV and the report."""
+    stated = (Reason("paediatric", "The header says under 18.", basis="header"),)
+    analysis = analyze(replace(film, stated=stated), tiny_engine)
+    content = to_dict(analysis)
+    assert (content["accepted"], content["reasons"]) == (
+        True,
+        [{"code": "paediatric", "message": "The header says under 18.", "action": "warn", "basis": "header"}],
+    )
+    assert content["findings"]
+    assert {row["reasons"] for row in csv_rows("a.png", analysis)} == {"paediatric"}
+    assert "The header says under 18." in to_html(analysis, film).decode()
 
 
 def test_http_answer_names_the_classic_members(analysis):

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from hilum.cli.options import Models, PolicyOption, Prevalences, Threads, open_given
+from hilum.cli.options import Models, PolicyOption, Prevalences, Scopes, Threads, open_given
 from hilum.errors import ConfigError, HilumError, InputError
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ def analyze(
     policy: PolicyOption = "youden",
     prevalence: Prevalences = None,
     threads: Threads = None,
+    scope: Scopes = None,
 ) -> None:
     """Analyze films. Exit code 0: all were read; 1: some could not be; 2: the command could not be carried out."""
     form = _format(as_json, as_csv, as_html)
     if form == "html" and out is None:
         raise ConfigError("Reports need a place: add --out FOLDER.")
     files = list(find_films(paths))
-    engine = open_given(models, policy, prevalence, threads)
+    engine = open_given(models, policy, prevalence, threads, scope)
     answers = _with_progress(answer_all(files, engine), len(files))
     if form == "html" and out is not None:
         failed = write_reports(answers, out)

@@ -20,6 +20,14 @@ Prevalences = Annotated[
         "--prevalence", metavar="FINDING=SHARE", help="The site's own, such as Effusion=0.12; may be repeated."
     ),
 ]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scope",
+        metavar="CODE=ACTION",
+        help="What is done about a reason that a header gives, such as paediatric=refuse, warn or ignore; may be repeated.",
+    ),
+]
 PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decide what counts as positive.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one network's inference.")]
 
@@ -32,13 +40,18 @@ def models_folder(given: Path | None) -> Path | None:
 
 
 def open_given(
-    models: Path | None, policy: Policy = "youden", prevalence: list[str] | None = None, threads: int | None = None
+    models: Path | None,
+    policy: Policy = "youden",
+    prevalence: list[str] | None = None,
+    threads: int | None = None,
+    scope: list[str] | None = None,
 ) -> Engine:
     """Open the engine that the options describe."""
     from hilum.pipeline import open_engine
 
     shares = parse_prevalences(prevalence or [])
-    return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads)
+    actions = parse_scopes(scope or [])
+    return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads, scope=actions)
 
 
 def parse_prevalences(texts: list[str]) -> dict[str, float]:
@@ -53,3 +66,14 @@ def parse_prevalences(texts: list[str]) -> dict[str, float]:
                 f"The prevalence {text!r} is not of the form FINDING=SHARE, such as Effusion=0.12."
             ) from None
     return shares
+
+
+def parse_scopes(texts: list[str]) -> dict[str, str]:
+    """Return code → action from texts such as ``paediatric=refuse``. Raises ``ConfigError``."""
+    actions = {}
+    for text in texts:
+        code, found, action = text.partition("=")
+        if not found:
+            raise ConfigError(f"The scope {text!r} is not of the form CODE=ACTION, such as paediatric=refuse.")
+        actions[code.strip()] = action.strip()
+    return actions

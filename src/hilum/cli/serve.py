@@ -63,7 +63,11 @@ def run(settings: Settings, console: Console) -> None:
 
     logs.configure(settings.log_level)
     engine = open_engine(
-        models_folder(settings.models), policy=settings.policy, prevalence=settings.prevalence, threads=settings.threads
+        models_folder(settings.models),
+        policy=settings.policy,
+        prevalence=settings.prevalence,
+        threads=settings.threads,
+        scope=settings.scope,
     )
     listener = listen(settings.host, settings.port)
     greet(console, engine, address(listener))

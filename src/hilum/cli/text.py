@@ -23,14 +23,21 @@ def print_answer(answer: Answer, console: Console) -> None:
     if answer.analysis is None:
         console.print(Text(f"  could not be read: {answer.error}", style="red"), soft_wrap=True)
     elif not answer.analysis.verdict.accepted:
-        for reason in answer.analysis.verdict.reasons:
+        for reason in answer.analysis.verdict.refusals:
             console.print(Text(f"  refused: {reason.message} ({reason.code})", style="yellow"), soft_wrap=True)
+        _print_warnings(answer.analysis, console)
     else:
         _print_analysis(answer.analysis, console)
     console.print()
 
 
+def _print_warnings(analysis: Analysis, console: Console) -> None:
+    for reason in analysis.verdict.warnings:
+        console.print(Text(f"  warning: {reason.message} ({reason.code})", style="yellow"), soft_wrap=True)
+
+
 def _print_analysis(analysis: Analysis, console: Console) -> None:
+    _print_warnings(analysis, console)
     console.print(Text(f"  {analysis.recommendation}"))
     above = ", ".join(finding.name for finding in analysis.findings if finding.positive) or "none"
     console.print(

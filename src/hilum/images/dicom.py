@@ -38,7 +38,7 @@ def _read(data: bytes, sha256: str, limits: Limits) -> Radiograph:
     source = Source(
         "DICOM", header.width, header.height, header.bits, sha256, header.photometric, header.projection, notes
     )
-    return Radiograph(pixels, source, chroma)
+    return Radiograph(pixels, source, chroma, header.stated)
 
 
 def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Array, tuple[str, ...]]:

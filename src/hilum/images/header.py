@@ -1,4 +1,4 @@
-"""A DICOM file's header: only what a film needs, checked before a pixel is decoded. Nothing personal is ever parsed."""
+"""A DICOM file's header: only what a film needs, checked before a pixel is decoded. Names and numbers of patients stay unread."""
 
 from __future__ import annotations
 
@@ -22,10 +22,20 @@ from pydicom.uid import (
 
 from hilum.errors import ImageTooLarge, UnreadableImage, UnsupportedSyntax
 from hilum.images.limits import Limits, check_size
+from hilum.images.scope import PROJECTIONS, stated
+from hilum.records import Reason
 
 _KEYWORDS = (
     "Modality",
+    "BodyPartExamined",
+    "AnatomicRegionSequence",
     "ViewPosition",
+    "ViewCodeSequence",
+    "PatientOrientation",
+    "PatientAge",
+    "PatientBirthDate",
+    "StudyDate",
+    "PresentationIntentType",
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "PlanarConfiguration",
@@ -61,13 +71,8 @@ _TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-# OT and SC: what digitised films are often labelled. Absent: allowed, since the gate judges the picture itself.
-_PROJECTION = ("CR", "DX", "RG", "SC", "OT", "")
-# Shown in messages and records; anything else that stands there could be free text, and is not repeated.
-_MODALITIES = frozenset(
-    "AU BI CT DOC ECG ES GM IO IVUS KO MG MR NM OP OPT PR PT PX RF RTDOSE RTIMAGE RTPLAN RTSTRUCT SEG SM SR US XA XC".split()  # noqa: SIM905
-)
-_VIEWS = ("AP", "PA", "LL", "RL", "RLD", "LLD", "RLO", "LLO", "LAT", "LATERAL")
+# Of no use once their reasons are known, and personal.
+_PERSONAL = ("PatientAge", "PatientBirthDate", "StudyDate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,18 @@ class Header:
     frames: int
     photometric: str
     projection: str | None
+    stated: tuple[Reason, ...]
+    """What it says against reading the film."""
 
 
 def read_header(data: bytes, limits: Limits) -> Header:
     """Parse and check the header. Raises UnreadableImage, UnsupportedSyntax, ImageTooLarge, or what pydicom raises."""
     dataset, syntax = _parse(data, limits)
-    _check_kind(dataset)
+    if "PixelData" not in dataset or not dataset["PixelData"].value:
+        raise UnreadableImage("The DICOM object holds no pixel data, or is cut off before them. Expected an image.")
+    against = stated(dataset)
+    for keyword in _PERSONAL:
+        dataset.pop(keyword, None)
     samples, bits, allocated = (whole(dataset, name) for name in ("SamplesPerPixel", "BitsStored", "BitsAllocated"))
     width, height = whole(dataset, "Columns"), whole(dataset, "Rows")
     photometric = str(dataset.get("PhotometricInterpretation", ""))
@@ -102,8 +113,8 @@ def read_header(data: bytes, limits: Limits) -> Header:
     check_size(width, height, allocated // 4 + 8 if photometric in GREY else allocated // 4 * 3 + 24, limits)
     frames = max(1, whole(dataset, "NumberOfFrames", 1))
     view = str(dataset.get("ViewPosition", "")).strip().upper()
-    projection = view if view in _VIEWS else None
-    return Header(dataset, syntax, width, height, samples, bits, frames, photometric, projection)
+    projection = view if view in PROJECTIONS else None
+    return Header(dataset, syntax, width, height, samples, bits, frames, photometric, projection, against)
 
 
 def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:
@@ -170,18 +181,6 @@ def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
     if inflater.unconsumed_tail:
         raise ImageTooLarge(f"The deflated data set is larger than {most:,} bytes. Send one film, not deflated.")
     return inflated
-
-
-def _check_kind(dataset: Dataset) -> None:
-    """Refuse what is not an image, and what is not a projection radiograph."""
-    modality = str(dataset.get("Modality", "") or "").strip()
-    if modality not in _PROJECTION:
-        named = f"of modality {modality}" if modality in _MODALITIES else "of a modality not known here"
-        raise UnsupportedSyntax(
-            f"A DICOM object {named} is not a projection radiograph. Expected CR, DX or a secondary capture."
-        )
-    if "PixelData" not in dataset or not dataset["PixelData"].value:
-        raise UnreadableImage("The DICOM object holds no pixel data, or is cut off before them. Expected an image.")
 
 
 def _check_encoding(photometric: str, samples: int, bits: int, allocated: int) -> None:

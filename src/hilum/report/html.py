@@ -73,6 +73,7 @@ def _above(analysis: Analysis) -> str:
 
 
 def _warnings(analysis: Analysis) -> Iterable[str]:
+    yield from (reason.message for reason in analysis.verdict.warnings)
     yield from analysis.conflicts
     for model in analysis.provenance.models:
         yield from (f"{model.name}: {warning}" for warning in model.warnings)

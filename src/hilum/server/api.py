@@ -121,6 +121,7 @@ def _note(request: Request, service: Service, answer: Answer, waited: float) -> 
         image=answer.sha256[:12],
         accepted=answer.accepted,
         reasons=answer.reasons,
+        warnings=answer.warnings,
         bundles=[bundle.manifest.id for bundle in bundles_of(service.engine)],
         **{f"{stage}_ms": 1000 * value for stage, value in seconds.items()},
     )

@@ -24,11 +24,13 @@ class Answer:
     """JSON, UTF-8."""
     accepted: bool
     reasons: tuple[str, ...]
-    """Codes."""
+    """Codes of what refused it."""
     sha256: str
     """Of the film as given, hex."""
     seconds: Mapping[str, float]
     """By stage."""
+    warnings: tuple[str, ...] = ()
+    """Codes of what else must be known of it."""
 
 
 class Work(Protocol):
@@ -56,7 +58,8 @@ def work_with(engine: Engine, max_bytes: int) -> Work:
         return Answer(
             body=json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode(),
             accepted=analysis.verdict.accepted,
-            reasons=tuple(reason.code for reason in analysis.verdict.reasons),
+            reasons=tuple(reason.code for reason in analysis.verdict.refusals),
+            warnings=tuple(reason.code for reason in analysis.verdict.warnings),
             sha256=image.source.sha256,
             seconds=seconds,
         )

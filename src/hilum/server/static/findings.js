@@ -31,8 +31,16 @@ export function summary(details) {
     above.length
       ? el("ul", { class: "chips" }, above.map((finding) => el("li", {}, finding.name, " ", el("b", {}, number(finding.confidence)))))
       : el("p", {}, "No finding is above its operating point."),
+    warnings(details),
     details.conflicts.length > 0 && el("div", { class: "conflict", role: "note", "aria-label": "Conflict" },
       el("strong", {}, "The answer contradicts itself"), details.conflicts.map((text) => el("p", {}, text))));
+}
+
+/** What the film was read in spite of. */
+function warnings(details) {
+  const found = details.reasons.filter((reason) => reason.action === "warn");
+  return found.length > 0 && el("div", { class: "caution", role: "note", "aria-label": "Warning" },
+    el("strong", {}, "Read with care"), found.map((reason) => el("p", {}, reason.message)));
 }
 
 function meter(level) {
