@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def open_csv(path: Path, required: Collection[str], what: str) -> Iterator[tuple
                     f"{len(columns)} columns were found in {what}, but not {', '.join(missing)}. Expected {', '.join(required)}."
                 )
             yield columns, iter(reader)
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DatasetError(f"{what} can't be read: {type(error).__name__}. Expected a CSV file in UTF-8.") from None
 
 

@@ -105,7 +105,7 @@ def _row(cells: Cells, line: int, name: str, observed: Observed, split: str, lab
 
 
 def observer(columns: Sequence[str]) -> Callable[[Cells, int], Observed]:
-    """Return what reads a row's observations as our labels, and which of them are uncertain.
+    """Return what reads a row's observations as our labels, and which of them are uncertain. Equal ones are kept once.
 
     By the labeler's definition, with "No Finding" everything else but a support device is absent, and with a positive observation
     the film is not normal; blanks say so here. Other blanks are unknown.

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from hilum.datasets import chexpert, plain
+from hilum.datasets import chexpert, mimic, nih, plain
 from hilum.datasets.labels import Uncertain, Unmentioned, settle_labels
 from hilum.datasets.table import Table
 from hilum.errors import DatasetError
 
-Layout = Literal["csv", "chexpert"]
+Layout = Literal["csv", "chexpert", "mimic-cxr", "nih"]
 _FOLDERS: dict[Layout, tuple[Callable[[Path], bool], Callable[[Path], Table], str]] = {
     # layout: is it this one, how it is read, what it looks like
     "chexpert": (chexpert.matches, chexpert.read_chexpert, chexpert.EXPECTED),
+    "mimic-cxr": (mimic.matches, mimic.read_mimic, mimic.EXPECTED),
+    "nih": (nih.matches, nih.read_nih, nih.EXPECTED),
     "csv": (plain.matches, plain.read_table, plain.EXPECTED),
 }
 

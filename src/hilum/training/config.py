@@ -10,10 +10,14 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from hilum.datasets.labels import Uncertain, Unmentioned
+from hilum.datasets.layouts import Layout
 from hilum.errors import ConfigError
 from hilum.records import Slot
 
 _STRICT = ConfigDict(extra="forbid")
+OFFICIAL = Path("official")
+"""In place of a file of patients: the data set's own split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,21 @@ class Data:
 
     __pydantic_config__ = _STRICT
     table: Path
+    """A CSV of labelled films, or the folder of a data set."""
     holdout: Path
-    """Patients that nothing trains or calibrates on."""
+    """Patients that nothing trains or calibrates on: a file, or ``official`` for the data set's own test patients."""
     validation: Path
-    """Patients for calibration and for choosing operating points."""
-    sources: tuple[str, ...]
-    """Values of the table's ``source`` column to take."""
+    """Patients for calibration and for choosing operating points: a file, or ``official`` for the data set's own."""
+    sources: tuple[str, ...] = ()
+    """Values of the table's ``source`` column to take; none named: all."""
+    layout: Layout | None = None
+    """The data set's; None tells it by the files."""
+    uncertain: Uncertain | dict[str, Uncertain] = "ignore"
+    """What uncertain labels become for training, all of them or by finding; to calibrate and judge they are unknown."""
+    unmentioned: Unmentioned = "ignore"
+    """What a finding becomes that the report does not mention."""
+    views: tuple[str, ...] = ("PA", "AP", "")
+    """Views to take; an empty one is not known. Without laterals by default."""
     root: Path | None = None
     """Folder that the table's image paths start from; the table's own by default."""
     min_original_width: int = 0
@@ -104,6 +117,7 @@ class Pretraining:
     sources: tuple[str, ...]
     phases: tuple[Phase, ...]
     root: Path | None = None
+    layout: Layout | None = None
     distillation: Distillation | None = None
 
 
@@ -215,5 +229,7 @@ def _place(path: Path, section: dict[str, Any]) -> None:
 
 
 def _beside(path: Path, relative: str) -> str:
-    """Return a path that the file names, absolute; links stay links."""
+    """Return a path that the file names, absolute; links stay links, and what names no file stays as it is."""
+    if relative == str(OFFICIAL):
+        return relative
     return os.path.abspath(path.parent / relative)  # noqa: PTH100 - Path.resolve would follow links

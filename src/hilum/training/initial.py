@@ -72,7 +72,13 @@ def _load_trained(network: Network, earlier: Network) -> None:
 def first_experiment(config: TrainingConfig, first: Pretraining) -> TrainingConfig:
     """Return an experiment's pre-training as an experiment of its own."""
     data = replace(
-        config.data, table=first.table, root=first.root, sources=first.sources, min_original_width=0, training_only=()
+        config.data,
+        table=first.table,
+        root=first.root,
+        layout=first.layout,
+        sources=first.sources,
+        min_original_width=0,
+        training_only=(),
     )
     return replace(
         config,
