@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hilum.cli.evaluate import score_patients
+from hilum.cli.labelled import score_patients
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.findings import NORMAL
 from hilum.levels import LEVELS, level

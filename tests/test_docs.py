@@ -24,6 +24,7 @@ import typer
 from fastapi.routing import APIRoute
 
 from hilum import __version__, cli, errors, gate, pipeline, registry
+from hilum.evaluation.scorecard import Evaluation
 from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
 from hilum.pipeline import Engine, analyze
@@ -281,6 +282,7 @@ def inner_types(hint: Any) -> Iterator[Any]:
     [
         ("bundle.md", Manifest),
         ("bundle.md", EnsembleRecord),
+        ("evaluation.md", Evaluation),
         ("keras-h5.md", Sidecar),
         ("training-config.md", TrainingConfig),
     ],

@@ -105,8 +105,11 @@ def choose_operating_points(confidences: Floats, labels: Floats) -> dict[str, Op
         "rule_in": np.where(specificity >= TARGET, 1 + sensitivity, specificity),
         "rule_out": np.where(sensitivity >= TARGET, 1 + specificity, sensitivity),
     }
+    positives = int((np.asarray(labels) > 0.5).sum())
     return {
-        policy: OperatingPoint(float(cuts[at]), float(sensitivity[at]), float(specificity[at]))
+        policy: OperatingPoint(
+            float(cuts[at]), float(sensitivity[at]), float(specificity[at]), positives, len(labels) - positives
+        )
         for policy, goal in goals.items()
         for at in [int(np.argmax(goal))]
     }

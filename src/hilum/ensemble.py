@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import get_args
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _finding(
     confidence = fmean(confidences)
     evidence = calibrate.evidence_of(confidence) if calibrated else None
     share = prevalence.get(name, _reference_prevalence(name, members))
-    point = _operating_point(name, list(answers.values()), policy, record) if calibrated else None
+    point = _operating_point(name, [one.threshold for one in answers.values()], policy, record) if calibrated else None
     return Finding(
         name=name,
         confidence=confidence,
@@ -129,12 +130,32 @@ def _reference_prevalence(name: str, members: Sequence[tuple[MemberResult, Manif
 
 
 def _operating_point(
-    name: str, answers: Sequence[MemberFinding], policy: Policy, record: EnsembleRecord | None
+    name: str, thresholds: Sequence[float | None], policy: Policy, record: EnsembleRecord | None
 ) -> OperatingPoint | None:
     if record is not None and name in record.operating_points:
         return record.operating_points[name].get(policy)
-    thresholds = [answer.threshold for answer in answers if answer.threshold is not None]
-    return OperatingPoint(fmean(thresholds), None, None) if len(thresholds) == len(answers) else None
+    known = [threshold for threshold in thresholds if threshold is not None]
+    return OperatingPoint(fmean(known), None, None) if len(known) == len(thresholds) else None
+
+
+def operating_points(
+    manifests: Sequence[Manifest], record: EnsembleRecord | None = None
+) -> dict[str, dict[str, OperatingPoint]]:
+    """Return finding → policy → the cut that ``combine`` lays on the ensemble's confidence; what has none is absent."""
+    members = [manifest for manifest in manifests if manifest.in_ensemble]
+    outputs: dict[str, list[Output]] = {}
+    for output in (one for manifest in members for one in manifest.outputs if one.assessed):
+        outputs.setdefault(output.name, []).append(output)
+    points: dict[str, dict[str, OperatingPoint]] = {}
+    for name, own in outputs.items():
+        if any(output.calibration is None for output in own):
+            continue
+        for policy in get_args(Policy):
+            cuts = [output.operating_points.get(policy) for output in own]
+            point = _operating_point(name, [None if cut is None else cut.threshold for cut in cuts], policy, record)
+            if point is not None:
+                points.setdefault(name, {})[policy] = point
+    return points
 
 
 def top_finding(findings: Sequence[Finding]) -> Finding | None:

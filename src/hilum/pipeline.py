@@ -106,12 +106,30 @@ def open_engine(
         raise BundleNotFound(
             "There is no model. Expected bundles in the package or in the models folder: see hilum train."
         )
+    return open_bundles(bundles, record=record, policy=policy, prevalence=prevalence, threads=threads, scope=limits)
+
+
+def open_bundles(
+    bundles: Sequence[Bundle],
+    *,
+    record: EnsembleRecord | None = None,
+    policy: Policy = "youden",
+    prevalence: Mapping[str, float] | None = None,
+    threads: int | None = None,
+    scope: ScopePolicy = gate.DEFAULT_SCOPE,
+) -> Engine:
+    """Open exactly these bundles. ``record``: what was measured of them together; used only if it names just these.
+
+    Raises ``Incompatible`` for an id twice, and as ``open_engine`` does for a bundle that can't be used.
+    """
+    _refuse_twice(bundles)
+    record = record if record is not None and dict(record.members) == _in_ensemble(bundles) else None
     names = unique_names([bundle.manifest for bundle in bundles])
     members = tuple(
         _open_member(name, bundle, threads or min(4, os.cpu_count() or 1))
         for name, bundle in zip(names, bundles, strict=True)
     )
-    return Engine(members, policy, prevalence, record, limits)
+    return Engine(members, policy, prevalence, record, scope)
 
 
 def _check(policy: str, prevalence: Mapping[str, float]) -> None:
@@ -138,17 +156,27 @@ def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | 
         records.insert(0, load_ensemble(models))
     else:
         replaced = set()
-    ids = Counter(bundle.manifest.id for bundle in own)
-    if twice := [name for name, count in ids.items() if count > 1]:
-        raise Incompatible(f"Two models have the id {twice[0]}. Expected each id once: rename one of them.")
+    _refuse_twice(own)
+    ids = {bundle.manifest.id for bundle in own}
     shipped = [
         bundle
         for bundle in map(load_bundle, find_bundles(shipped_folder()))
         if bundle.manifest.id not in ids and bundle.manifest.slot not in replaced
     ]
     bundles = tuple(sorted([*own, *shipped], key=_place))
-    opened = {bundle.manifest.id: bundle.sha256 for bundle in bundles if bundle.manifest.in_ensemble}
+    opened = _in_ensemble(bundles)
     return bundles, next((record for record in records if record is not None and dict(record.members) == opened), None)
+
+
+def _refuse_twice(bundles: Sequence[Bundle]) -> None:
+    ids = Counter(bundle.manifest.id for bundle in bundles)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise Incompatible(f"Two models have the id {twice[0]}. Expected each id once: rename one of them.")
+
+
+def _in_ensemble(bundles: Sequence[Bundle]) -> dict[str, str]:
+    """Return id → sha256 of the bundles that take part in the ensemble."""
+    return {bundle.manifest.id: bundle.sha256 for bundle in bundles if bundle.manifest.in_ensemble}
 
 
 def _place(bundle: Bundle) -> tuple[int, str]:

@@ -130,6 +130,27 @@ class OperatingPoint:
     """0–100; a finding is positive at or above it."""
     sensitivity: float | None
     specificity: float | None
+    positives: int | None = None
+    """Films with the finding behind ``sensitivity``; None where that was not kept."""
+    negatives: int | None = None
+    """Films without it behind ``specificity``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFigures:
+    """How far one output's probabilities can be believed, at the evaluated films' own prevalence."""
+
+    brier: Interval
+    """Mean squared difference of probability and label; 0 is best."""
+    slope: Interval | None
+    """Of the logistic regression of the label on the evidence; 1 is best, below 1 the evidence is too extreme. None: the
+    films are too few to tell, since the evidence separates them or most of the bootstrap's draws."""
+    intercept: Interval
+    """The same with the slope held at 1; 0 is best, above 0 the probabilities are too low."""
+    ece: Interval
+    """Expected calibration error over bins of equally many films."""
+    ece_floor: Interval
+    """Mean, and middle 95 %, of the ECE that perfectly calibrated probabilities would show on as many films."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +193,22 @@ class TrainedOn:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibratedOn:
+    """The films that a later calibration was fitted on, where it is not the training's own."""
+
+    outputs: tuple[str, ...]
+    """Which outputs were calibrated on them; the others kept what they had."""
+    films: int
+    patients: int
+    films_sha256: str
+    """Of the films' names, patients and labels."""
+    base_sha256: str
+    """Of the manifest of the bundle that was calibrated anew."""
+    base_version: str
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything a bundle says of itself. ``manifest.json`` is this record, nothing else."""
 
@@ -195,6 +232,8 @@ class Manifest:
     """What turns the graph's ``logits`` into scores."""
     figures: Mapping[str, Interval] = field(default_factory=dict)
     """Summary figures on held-out patients, such as ``mean_auroc``."""
+    calibrated_on: CalibratedOn | None = None
+    """None: calibrated on the training's validation patients, or not at all."""
 
     @property
     def name(self) -> str:
@@ -223,6 +262,8 @@ class EnsembleRecord:
     """Summary figures on held-out patients, such as ``mean_auroc``."""
     command: str | None = None
     """What made it."""
+    calibration: Mapping[str, CalibrationFigures] = field(default_factory=dict)
+    """Finding → how well the ensemble's own confidence is calibrated, on held-out patients."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

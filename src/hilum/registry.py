@@ -45,6 +45,11 @@ class Bundle:
     golden: bytes | None = None
     """An .npz of ``pixels`` (uint8, N×H×W, bright = dense) and the ``logits`` (N×K) that they must give."""
 
+    @property
+    def model_sha256(self) -> str:
+        """Of the graph's bytes: what stays the same when only the card or the calibration changes."""
+        return _digest(self.model)
+
 
 def shipped_folder() -> Path:
     """Return the folder of the bundles that are part of the package."""

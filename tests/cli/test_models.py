@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from PIL import Image
-
+from made import labelled_films
 from tiny import tiny_manifest, write_tiny
 
 
@@ -46,24 +45,6 @@ def test_verify_finds_damage(hilum, tmp_path, monkeypatch, tiny_folder):
     done = hilum("models", "verify", "--models", tmp_path / "own")
     assert done.code == 1
     assert "card.md" in done.out
-
-
-def labelled_films(tmp_path):
-    """Write a table of 24 films of 12 patients; brighter films have Effusion."""
-    rows = ["file,patient_id,orig_width,source,Effusion,Edema"]
-    patients = []
-    for number in range(24):
-        from conftest import film_pixels
-
-        bright = number % 2
-        pixels = film_pixels(96, 80) * (0.6 + 0.4 * bright) * (1 - number / 400)
-        Image.fromarray((pixels * 255).astype("uint8")).save(tmp_path / f"{number}.png")
-        rows.append(f"{number}.png,p{number // 2:02d},1024,test,{bright},{'' if number > 20 else bright}")
-        patients.append(f"p{number // 2:02d}")
-    (tmp_path / "table.csv").write_text("\n".join(rows))
-    for name, part in (("validation", patients[:12]), ("holdout", patients[12:])):
-        (tmp_path / f"{name}.csv").write_text("\n".join(["patient_id", *sorted(set(part))]))
-    return tmp_path
 
 
 def test_combine_and_evaluate(hilum, tmp_path, monkeypatch, tiny_folder):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.evaluation.judge import judge_predictions, output_replicates, patient_draws
+from hilum.evaluation.bootstrap import patient_draws
+from hilum.evaluation.judge import judge_predictions, output_replicates
 from hilum.evaluation.metrics import auroc
 
 films = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=30)

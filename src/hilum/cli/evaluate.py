@@ -2,84 +2,80 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table as Grid
 
-from hilum.cli.options import Models, open_given
-from hilum.errors import DatasetError
+from hilum.cli.labelled import (
+    Data,
+    MinOriginalWidth,
+    Patients,
+    SourceOption,
+    boxed_films,
+    choose_films,
+    this_command,
+    with_bar,
+)
+from hilum.cli.options import Bundles, Models, open_chosen
 
 if TYPE_CHECKING:
-    from hilum.evaluation.compare import Comparison
-    from hilum.evaluation.scoring import Scores
-    from hilum.pipeline import Engine
+    from hilum.evaluation.scorecard import Evaluation
 
 
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Table of labelled films, a CSV.", show_default=False)],
-    patients: Annotated[
-        Path | None, typer.Option(help="Only these patients, a CSV with the column patient_id.")
-    ] = None,
+    data: Data,
+    bundles: Bundles = None,
+    patients: Patients = None,
     models: Models = None,
-    min_original_width: Annotated[int, typer.Option(help="Leave out films made from smaller originals.")] = 0,
-    source: Annotated[str, typer.Option(help="Only sources whose name begins so.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    min_original_width: MinOriginalWidth = 0,
+    source: SourceOption = "",
+    boxes: Annotated[
+        Path | None, typer.Option(help="Boxes that readers drew, a CSV, to judge heat maps by.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File that the JSON is written to.", show_default=False)] = None,
 ) -> None:
-    """Give the AUROC of each member and of the ensemble, with 95 % intervals by bootstrap over patients."""
-    from hilum.evaluation.compare import compare
-
-    engine = open_given(models)
-    scores = score_patients(engine, data, patients, min_original_width, source)
-    comparison = compare(scores)
-    if as_json:
-        figures = {"films": len(scores.labels), "refused": scores.refused, **asdict(comparison)}
-        typer.echo(json.dumps(figures, ensure_ascii=False))
-        return
-    console = Console()
-    console.print(
-        f"{len(scores.labels)} films of {len(set(scores.patients))} patients; {scores.refused} refused by the gate"
-    )
-    print_comparison(comparison, scores.names, console)
-
-
-def score_patients(
-    engine: Engine, data: Path, patients: Path | None, min_original_width: int = 0, source: str = ""
-) -> Scores:
-    """Score the films of a table that the options leave. Raises ``DatasetError`` where none is left."""
-    from hilum.datasets.layouts import open_table
-    from hilum.datasets.split import read_patients
+    """Judge members and ensemble on labelled films, every figure with a 95 % interval by bootstrap over patients."""
+    from hilum.evaluation import scorecard
     from hilum.evaluation.scoring import score_table
 
-    table = open_table(data).where(
-        lambda row: (row.original_width or 0) >= min_original_width and row.source.startswith(source)
+    engine = open_chosen(bundles, models)
+    table = choose_films(data, patients, min_original_width, source)
+    boxed = {} if boxes is None else boxed_films(boxes, data)
+    with_heatmaps = {film.image for films in boxed.values() for film in films}
+    scores = score_table(engine, table, with_bar(table), with_heatmaps)
+    evaluation = scorecard.evaluate(
+        engine,
+        scores,
+        boxed=boxed,
+        command=this_command(),
     )
-    if patients is not None:
-        table = table.of_patients(read_patients(patients))
-    if not table.rows:
-        raise DatasetError("No film of the table is left. Look at --patients, --min-original-width and --source.")
-    console = Console(stderr=True)
-    rows = track(table.rows, "Analyzing", console=console, transient=True, disable=not console.is_terminal)
-    return score_table(engine, table, rows)
+    if out is not None:
+        out.write_bytes(scorecard.evaluation_to_json(evaluation))
+    if as_json:
+        typer.echo(scorecard.evaluation_to_json(evaluation).decode())
+    else:
+        print_evaluation(evaluation, scores.names, Console())
 
 
-def print_comparison(comparison: Comparison, names: tuple[str, ...], console: Console) -> None:
-    """Print one column for each member and the ensemble, one row for each finding, then means and gains."""
-    grid = Grid("AUROC (95 %)", *comparison.judged, box=None, padding=(0, 2, 0, 0))
+def print_evaluation(evaluation: Evaluation, names: tuple[str, ...], console: Console) -> None:
+    """Print AUROC, one column for each member and the ensemble, one row for each finding, then means and gains."""
+    console.print(
+        f"{evaluation.films} films of {evaluation.patients} patients; {evaluation.refused} refused by the gate"
+    )
+    grid = Grid("AUROC (95 %)", *evaluation.judged, box=None, padding=(0, 2, 0, 0))
     for name in names:
-        cells = [judged.auroc.get(name) for judged in comparison.judged.values()]
+        cells = [judged.auroc.get(name) for judged in evaluation.judged.values()]
         grid.add_row(name, *("" if c is None else f"{c.value:.3f} ({c.low:.3f}–{c.high:.3f})" for c in cells))
-    means = [judged.mean_auroc for judged in comparison.judged.values()]
+    means = [judged.mean_auroc for judged in evaluation.judged.values()]
     grid.add_row(
         "Mean", *("" if m is None else f"{m.value:.3f} ({m.low:.3f}–{m.high:.3f})" for m in means), style="bold"
     )
     console.print(grid)
-    for who, gain in comparison.gain.items():
+    for who, gain in evaluation.gain.items():
         console.print(
             f"Ensemble minus {who}, over what it assesses: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         )

@@ -118,7 +118,7 @@ def combine(
     min_original_width: Annotated[int, typer.Option(help="Leave out films made from smaller originals.")] = 0,
 ) -> None:
     """Measure the members together: the ensemble's operating points and AUROC, written to ensemble.json beside them."""
-    from hilum.cli.evaluate import score_patients
+    from hilum.cli.labelled import score_patients
     from hilum.evaluation.compare import measure_ensemble
     from hilum.registry import find_bundles, save_ensemble, shipped_folder
 

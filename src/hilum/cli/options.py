@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hilum.errors import ConfigError
+from hilum.errors import BundleNotFound, ConfigError
 from hilum.records import Policy
 
 if TYPE_CHECKING:
     from hilum.pipeline import Engine
+    from hilum.registry import Bundle
 
+Bundles = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BUNDLE...", help="Folders or ids of the models meant; without any, all.", show_default=False
+    ),
+]
 Models = Annotated[Path | None, typer.Option(help="Folder of bundles and .h5 files; ./models is used where it exists.")]
 Prevalences = Annotated[
     list[str] | None,
@@ -52,6 +59,32 @@ def open_given(
     shares = parse_prevalences(prevalence or [])
     actions = parse_scopes(scope or [])
     return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads, scope=actions)
+
+
+def open_chosen(bundles: list[str] | None, models: Path | None) -> Engine:
+    """Open the bundles that are named by folder or, of the models that would be open, by id; without names, all of those."""
+    from hilum.pipeline import open_bundles
+    from hilum.registry import load_ensemble
+
+    if not bundles:
+        return open_given(models)
+    chosen = [find_bundle(name, models) for name in bundles]
+    beside = [load_ensemble(bundle.folder.parent) for bundle in chosen if bundle.folder is not None]
+    return open_bundles(chosen, record=next((record for record in beside if record is not None), None))
+
+
+def find_bundle(name: str, models: Path | None) -> Bundle:
+    """Return the bundle in the folder ``name``, or the open model of that id. Raises ``BundleNotFound``."""
+    from hilum.registry import MANIFEST, load_bundle
+
+    if (Path(name) / MANIFEST).is_file():
+        return load_bundle(Path(name))
+    known = {member.manifest.id: member.bundle for member in open_given(models).members}
+    if name not in known:
+        raise BundleNotFound(
+            f"There is no model {name!r}. Expected a bundle's folder or one of the ids {', '.join(known)}."
+        )
+    return known[name]
 
 
 def parse_prevalences(texts: list[str]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The ensemble beside its members: each one's AUROC, and the difference over the findings that they share."""
+"""The ensemble beside its members: each one's figures, and the difference over the findings that they share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hilum.calibrate import choose_operating_points
-from hilum.evaluation.judge import Judgement, judge_predictions, output_replicates, patient_draws, summarise
+from hilum.errors import Incompatible
+from hilum.evaluation.bootstrap import REPLICATES, Draws, patient_draws, summarise
+from hilum.evaluation.judge import Judgement, judge_answers, output_replicates
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.pipeline import Engine
 from hilum.records import EnsembleRecord, Interval
@@ -24,23 +26,19 @@ class Comparison:
     """Member → mean AUROC of the ensemble minus the member's over what that member assesses, paired by bootstrap."""
 
 
-def compare(scores: Scores, replicates: int = 1000) -> Comparison:
+def compare(scores: Scores, replicates: int = REPLICATES) -> Comparison:
     """Judge every member and the ensemble, and their differences on the same draws of patients."""
-    judged = {}
-    for who, confidences in scores.confidences.items():
-        columns = list(scores.assessed(who))
-        names = tuple(scores.names[column] for column in columns)
-        judged[who] = judge_predictions(
-            confidences[:, columns], scores.labels[:, columns], scores.patients, names, replicates
-        )
-    gain = {who: _gain(scores, who, replicates) for who in scores.confidences if who != ENSEMBLE}
+    draws = patient_draws(scores.patients, replicates)
+    films, patients = len(scores.labels), len(set(scores.patients))
+    judged = {who: judge_answers(scores.answers(who, draws), films, patients) for who in scores.confidences}
+    together = ENSEMBLE in scores.confidences
+    gain = {who: _gain(scores, who, draws) for who in scores.confidences if together and who != ENSEMBLE}
     return Comparison(judged, {who: value for who, value in gain.items() if value is not None})
 
 
-def _gain(scores: Scores, who: str, replicates: int) -> Interval | None:
-    draws = patient_draws(scores.patients, replicates)
+def _gain(scores: Scores, who: str, draws: Draws) -> Interval | None:
     differences = []
-    for column in scores.assessed(who):
+    for column in sorted({*scores.assessed(who)} & {*scores.assessed(ENSEMBLE)}):
         pair = (scores.confidences[ENSEMBLE][:, column], scores.confidences[who][:, column])
         together, alone = (output_replicates(one, scores.labels[:, column], draws) for one in pair)
         if np.isfinite(together[0]):
@@ -49,7 +47,12 @@ def _gain(scores: Scores, who: str, replicates: int) -> Interval | None:
 
 
 def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, command: str) -> EnsembleRecord:
-    """Return the ensemble's operating points, from validation patients, and its AUROC on held-out ones."""
+    """Return the ensemble's operating points, from validation patients, and its figures on held-out ones.
+
+    Raises ``Incompatible`` where no member takes part in the ensemble.
+    """
+    if ENSEMBLE not in validation.confidences:
+        raise Incompatible("None of the open models takes part in the ensemble. Expected one with in_ensemble true.")
     confidences = validation.confidences[ENSEMBLE]
     points = {}
     for column in validation.assessed(ENSEMBLE):
@@ -62,4 +65,5 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
     figures = {} if judged.mean_auroc is None else {"mean_auroc": judged.mean_auroc}
     gains = {f"gain over {who}": value for who, value in comparison.gain.items()}
     members = {m.manifest.id: m.bundle.sha256 for m in engine.members if m.manifest.in_ensemble}
-    return EnsembleRecord(members, points, judged.auroc, {**figures, **gains}, command)
+    calibration = {name: one.calibration for name, one in judged.findings.items() if one.calibration is not None}
+    return EnsembleRecord(members, points, judged.auroc, {**figures, **gains}, command, calibration)
