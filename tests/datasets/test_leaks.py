@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.datasets.films import Bytes
-from hilum.datasets.leaks import find_leaks, perceptual_hash, refuse_leaks
+from hilum.datasets.leaks import find_leaks, find_near, refuse_leaks
+from hilum.datasets.prints import BLOCK, perceptual_hash, take_prints
 from hilum.datasets.table import Row, Table
 from hilum.errors import DatasetError
 
@@ -66,3 +67,27 @@ def test_films_that_are_mostly_black_are_not_taken_for_copies() -> None:
     codes = perceptual_hash(films)
     assert np.bitwise_count(codes[0] ^ codes[1]).sum() <= 12
     assert not find_leaks(table("A"), films[:1], table("B"), films[1:])
+
+
+@pytest.mark.parametrize(("many", "few"), [(400, 90), (90, 400)])
+def test_near_hashes_are_those_of_the_full_comparison(many: int, few: int) -> None:
+    """Whichever side is the longer, the pairs are those whose hashes differ in at most 12 bits, and no others."""
+    generator = np.random.default_rng(5)
+    first = generator.integers(0, 2**63, (many, 4), dtype=np.uint64)
+    second = first[generator.integers(0, many, few)].copy()
+    for code in second:
+        for bit in generator.choice(256, generator.integers(8, 17), replace=False):
+            code[bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+    distances = np.bitwise_count(first[:, None] ^ second[None]).sum(axis=2)
+    assert 0 < (distances <= 12).sum() < few
+    assert sorted(find_near(first, second)) == [tuple(pair) for pair in np.argwhere(distances <= 12)]
+
+
+def test_prints_do_not_depend_on_the_block_that_a_film_is_taken_in() -> None:
+    """Films are taken some at a time; each keeps its digest, hash and thumbnail."""
+    films = np.random.default_rng(6).integers(0, 256, (BLOCK + 3, 32, 32), dtype=np.uint8)
+    whole, last = take_prints(films), take_prints(films[-2:])
+    assert whole.digests[-2:] == last.digests
+    np.testing.assert_array_equal(whole.hashes[-2:], last.hashes)
+    np.testing.assert_array_equal(whole.thumbnails[-2:], last.thumbnails)
+    assert len(take_prints(films[:0]).digests) == 0
