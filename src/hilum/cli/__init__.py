@@ -7,7 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
-from hilum.cli import models
+from hilum.cli import datasets, models
 from hilum.cli.analyze import analyze
 from hilum.cli.evaluate import evaluate
 from hilum.cli.serve import serve
@@ -25,6 +25,7 @@ app = typer.Typer(
 for command in (analyze, serve, train, evaluate):
     app.command()(command)
 app.add_typer(models.app, name="models")
+app.add_typer(datasets.app, name="datasets")
 
 
 def main() -> None:

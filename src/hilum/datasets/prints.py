@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from hilum.datasets.films import Bytes
+from hilum.datasets.films import Bytes, small_film
+from hilum.datasets.table import Row, Table
+from hilum.errors import InputError
 from hilum.records import Array
 
 HASH_SIDE = 16
 WORDS = 4
 """A hash is four words of 64 bits; each word holds every fourth bit, so that it sees the whole film."""
 THUMBNAIL = 32
+FILM_SIZE = 256
+"""Pixels; training keeps films at the same size by default."""
 BLOCK = 256
 """Films taken at once: their float32 copies must not fill the memory."""
 
@@ -75,3 +82,34 @@ def correlation(first: Bytes, second: Bytes) -> float:
     one, other = (film.astype(np.float64).ravel() - film.mean() for film in (first, second))
     scale = float(np.linalg.norm(one) * np.linalg.norm(other))
     return float(one @ other) / scale if scale else 1.0
+
+
+def read_prints(table: Table, rows: Iterable[Row] | None = None, size: int = FILM_SIZE) -> tuple[Table, Prints]:
+    """Read a table's films, some at a time, and keep nothing but their prints. Films that can't be read have no row in the answer.
+
+    ``rows``: the table's, perhaps wrapped in a progress bar. ``size``: pixels that each film is shrunk to.
+    """
+    left = iter(table.rows if rows is None else rows)
+    kept: list[Row] = []
+    parts = [take_prints(np.empty((0, size, size), dtype=np.uint8))]
+    with ThreadPoolExecutor() as pool:
+        while batch := tuple(islice(left, BLOCK)):
+            films = pool.map(lambda row: _read(table.root / row.image, size), batch)
+            found = [(row, film) for row, film in zip(batch, films, strict=True) if film is not None]
+            if found:
+                kept += [row for row, _ in found]
+                parts.append(take_prints(np.stack([film for _, film in found])))
+    return replace(table, rows=tuple(kept)), join_prints(parts)
+
+
+def _read(path: Path, size: int) -> Bytes | None:
+    try:
+        return small_film(path, size)
+    except InputError:
+        return None
+
+
+def choose_prints(prints: Prints, indices: Sequence[int]) -> Prints:
+    """Return the prints of some films, by their places."""
+    places = np.asarray(indices, dtype=np.int64)
+    return Prints(tuple(prints.digests[index] for index in indices), prints.hashes[places], prints.thumbnails[places])
