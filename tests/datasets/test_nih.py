@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.datasets.boxes import read_boxes
+from hilum.datasets.boxes import Box, read_boxes
 from hilum.datasets.layouts import open_table
 from hilum.datasets.split import read_patients
 from hilum.datasets.table import Row, Table
@@ -172,21 +172,8 @@ def test_the_publishers_boxes_are_read(folder: Path) -> None:
         "00000001_001.png,Infiltrate,1,2,3,4,,,\n"
         "00029817_009.png,Atelectasis,1,2,3,4,,,\n"
     )
-    first, second = read_boxes(folder, open_table(folder))
-    assert first.image == Path("images_002/images/00000001_001.png")
-    assert (first.finding, first.x, first.height) == ("Atelectasis", 225.084745762712, 79.1864406779661)
-    assert second.finding == "Infiltration"
-
-
-def test_plain_boxes_are_read_and_broken_ones_refused(tmp_path: Path) -> None:
-    """boxes.csv names films as the table does; a box without a size is a DatasetError."""
-    table = Table(tmp_path, (Row(Path("images/a.jpg"), "P1"),))
-    boxes = tmp_path / "boxes.csv"
-    boxes.write_text(
-        "file,finding,x,y,w,h,annotator\nimages/a.jpg,Opacity,1,2,3,4,RSNA\nimages/a.jpg,Calcification,1,2,3,4,\n"
-    )
-    (box,) = read_boxes(tmp_path, table)
-    assert (box.finding, box.width, box.annotator) == ("Opacity", 3.0, "RSNA")
-    boxes.write_text("file,finding,x,y,w,h\nimages/a.jpg,Opacity,1,2,0,4\n")
-    with pytest.raises(DatasetError, match="Line 2 of the boxes"):
-        read_boxes(boxes, table)
+    boxes = read_boxes(folder / "BBox_List_2017.csv", open_table(folder))
+    assert set(boxes) == {Path("images_002/images/00000001_001.png")}
+    by_finding = boxes[Path("images_002/images/00000001_001.png")]
+    assert by_finding["Atelectasis"] == [Box(225.084745762712, 547.019216763771, 86.7796610169491, 79.1864406779661)]
+    assert by_finding["Infiltration"] == [Box(1, 2, 3, 4)]

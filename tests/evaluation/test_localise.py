@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hilum.datasets.boxes import Box, read_boxes
+from hilum.datasets.table import Row, Table
 from hilum.errors import DatasetError
-from hilum.evaluation.boxes import GRID, Box, mask, masks_of, read_boxes
+from hilum.evaluation.boxes import GRID, mask, masks_of
 from hilum.evaluation.localise import Boxed, localise, on_grid
 from hilum.evaluation.scoring import ENSEMBLE, Drawn
 from hilum.records import Heatmap
@@ -106,7 +108,7 @@ def test_boxes_are_read_by_our_names(tmp_path):
     path.write_text(
         "file,finding,x,y,w,h,annotator\na.png,Mass,0,0,64,128,one\na.png,Mass,64,0,64,32,two\na.png,Calcification,1,1,2,2,one\n"
     )
-    boxes = read_boxes(path)
+    boxes = read_boxes(path, Table(tmp_path, (Row(Path("a.png"), "P1"),)))
     assert set(boxes[Path("a.png")]) == {"Lesion"}
     masks = masks_of(boxes, lambda image: (128, 128))
     assert masks[Path("a.png")]["Lesion"].mean() == pytest.approx(0.5 + 0.125)
@@ -125,7 +127,7 @@ def test_wrong_boxes_are_refused(tmp_path, text, said):
     path = tmp_path / "boxes.csv"
     path.write_text(text)
     with pytest.raises(DatasetError, match=said) as raised:
-        read_boxes(path)
+        read_boxes(path, Table(tmp_path, (Row(Path("Doe.png"), "P1"),)))
     assert "Doe" not in str(raised.value)
-    with pytest.raises(DatasetError, match="does not exist"):
-        read_boxes(tmp_path / "none.csv")
+    with pytest.raises(DatasetError, match="There is no table of boxes"):
+        read_boxes(tmp_path / "none.csv", Table(tmp_path, ()))

@@ -59,14 +59,15 @@ def with_bar(table: Table) -> Iterable[Row]:
 
 def boxed_films(boxes: Path, data: Path) -> dict[str, list[Boxed]]:
     """Return finding → every film of the table that has a box of it, also of patients who are not judged."""
+    from hilum.datasets.boxes import read_boxes
     from hilum.datasets.layouts import open_table
-    from hilum.evaluation.boxes import masks_of, read_boxes
+    from hilum.evaluation.boxes import masks_of
     from hilum.evaluation.localise import Boxed
     from hilum.images import read_image
 
     table = open_table(data)
     patients = {row.image: row.patient for row in table.rows}
-    drawn = {image: by_finding for image, by_finding in read_boxes(boxes).items() if image in patients}
+    drawn = read_boxes(boxes, table)
     if not drawn:
         raise DatasetError("No film of the table has a box. Expected the same names in the column file of both tables.")
 

@@ -1,7 +1,8 @@
-"""Boxes that readers drew round findings, for judging heat maps."""
+"""Boxes that readers drew round findings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,56 +11,49 @@ from hilum.datasets.table import Table
 from hilum.errors import DatasetError
 from hilum.findings import canonical
 
-NIH_BOXES = "BBox_List_2017.csv"
-PLAIN_BOXES = "boxes.csv"
-# file: its columns for the film, the finding, x, y, width and height. NIH's header "Bbox [x,y,w,h]" is four columns.
-_COLUMNS = {
-    NIH_BOXES: ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"),
-    PLAIN_BOXES: ("file", "finding", "x", "y", "w", "h"),
-}
+NIH = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
+"""Columns of NIH's BBox_List_2017.csv, whose "Bbox [x,y,w,h]" is four: film (its name alone), finding and the box."""
+PLAIN = ("file", "finding", "x", "y", "w", "h")
+"""Columns of a plain CSV: film (as in the table), finding and the box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box, in pixels of the stored film that it was drawn on (NIH's: 1024 × 1024)."""
+    """One rectangle, in pixels of the film that the table names: left, top, width, height."""
 
-    image: Path
-    """As in the table."""
-    finding: str
     x: float
-    """Of the left edge."""
     y: float
-    """Of the upper edge."""
     width: float
     height: float
-    annotator: str = ""
 
 
-def read_boxes(path: Path, table: Table) -> tuple[Box, ...]:
-    """Read the boxes of a table's films: NIH's ``BBox_List_2017.csv``, or a CSV of file, finding, x, y, w, h and annotator.
+Boxes = Mapping[Path, Mapping[str, Sequence[Box]]]
+"""Image → finding → the boxes of all its annotators."""
 
-    ``path``: the file, or a data set's folder. Boxes of films that the table lacks and of findings that are not ours are left
-    out. Raises ``DatasetError`` for missing columns or a side that is no positive number.
+
+def read_boxes(path: Path, table: Table) -> Boxes:
+    """Read the boxes of a table's films from a CSV with the columns ``PLAIN`` or ``NIH``.
+
+    Boxes of other films, and of findings that we have no name for, are left out. Raises ``DatasetError`` for a missing file or
+    column, a number that is none, or a box without an area.
     """
-    if path.is_dir():
-        path = next((path / name for name in _COLUMNS if (path / name).is_file()), path / PLAIN_BOXES)
-    nih = path.name.startswith(Path(NIH_BOXES).stem)
-    columns = _COLUMNS[NIH_BOXES if nih else PLAIN_BOXES]
-    films = {row.image.name if nih else row.image.as_posix(): row.image for row in table.rows}
-    boxes = []
-    with open_csv(path, columns, "list of boxes") as (_, lines):
+    boxes: dict[Path, dict[str, list[Box]]] = {}
+    with open_csv(path, (), "table of boxes") as (given, lines):
+        columns = NIH if NIH[0] in given else PLAIN
+        if missing := [name for name in columns if name not in given]:
+            raise DatasetError(f"The table of boxes lacks {', '.join(missing)}. Expected {', '.join(columns)}.")
+        films = {row.image.name if columns is NIH else row.image.as_posix(): row.image for row in table.rows}
         for line, cells in enumerate(lines, start=2):
             image, finding = films.get(cells[columns[0]]), canonical(cells[columns[1]])
             if image is not None and finding is not None:
-                sides = _sides(cells, columns[2:], line)
-                boxes.append(Box(image, finding, *sides, "NIH" if nih else cells.get("annotator") or ""))
-    return tuple(boxes)
+                boxes.setdefault(image, {}).setdefault(finding, []).append(_box(line, cells, columns[2:]))
+    return boxes
 
 
-def _sides(cells: Cells, columns: tuple[str, ...], line: int) -> tuple[float, float, float, float]:
+def _box(line: int, cells: Cells, columns: Sequence[str]) -> Box:
     x, y, width, height = (read_number(cells[column]) for column in columns)
-    if x is None or y is None or not width or not height or min(width, height) <= 0:
-        raise DatasetError(
-            f"Line {line} of the boxes has no box. Expected x, y, width and height in pixels, the last two positive."
-        )
-    return x, y, width, height
+    if x is None or y is None or width is None or height is None:
+        raise DatasetError(f"Line {line} of the table of boxes has an edge that is not a number.")
+    if not (width > 0 and height > 0):
+        raise DatasetError(f"Line {line} of the table of boxes has a box without an area.")
+    return Box(x, y, width, height)
