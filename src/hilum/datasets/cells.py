@@ -23,8 +23,8 @@ def open_csv(path: Path, required: Collection[str], what: str) -> Iterator[tuple
     ``what`` names the file in messages. Raises ``DatasetError`` if it is not there, is no text or lacks a ``required`` column.
     """
     if not path.is_file():
-        columns = f" with the columns {', '.join(required)}" if required else ""
-        raise DatasetError(f"There is no {what}. Expected a CSV file{columns}.")
+        wanted = f" with the columns {', '.join(required)}" if required else ""
+        raise DatasetError(f"There is no {what}. Expected a CSV file{wanted}.")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", newline="", encoding="utf-8-sig") as lines:
