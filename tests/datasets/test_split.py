@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hilum.datasets.split import read_patients, split_folds, split_patients, write_patients
@@ -28,6 +28,7 @@ def make_table(patients: int, seed: int) -> Table:
     return Table(Path(), tuple(rows))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seed=st.integers(0, 1000), fraction=st.floats(0.1, 0.5))
 def test_a_split_keeps_its_size_and_each_findings_share(seed: int, fraction: float) -> None:
     """About the wanted share of patients, and about that share of each finding's patients, is split off."""
@@ -46,6 +47,7 @@ def test_the_same_seed_gives_the_same_split() -> None:
     assert split_patients(table, 0.2, 1) != split_patients(table, 0.2, 2)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(seed=st.integers(0, 1000), k=st.integers(2, 6))
 def test_folds_hold_each_patient_once_and_each_finding_evenly(seed: int, k: int) -> None:
     """Every patient stands in one fold; folds differ by few patients, and by few patients with each finding."""
