@@ -8,7 +8,8 @@ import pytest
 from conftest import film_pixels
 from hilum import gate
 from hilum.errors import ConfigError
-from hilum.records import Radiograph, Reason, ScopePolicy, Source
+from hilum.records import Look, Radiograph, Reason, ScopePolicy, Source
+from hilum.training.spoil import SPOILERS
 
 
 def picture(pixels, chroma=0.0):
@@ -67,17 +68,19 @@ def test_a_policy_decides_about_what_a_header_says(code):
 
 def test_refusals_come_before_warnings():
     """A film that is refused keeps its warnings, behind what refused it; an unknown code refuses."""
-    verdict = gate.judge(stated("paediatric", "lateral_view", "something_else"))
+    verdict = gate.judge(stated("annotated", "lateral_view", "something_else"))
     assert [(one.code, one.action) for one in verdict.reasons] == [
         ("lateral_view", "refuse"),
         ("something_else", "refuse"),
-        ("paediatric", "warn"),
+        ("annotated", "warn"),
     ]
 
 
-def test_the_default_refuses_other_pictures_and_warns_of_children():
-    """Without a policy only a child's film is read, with a warning."""
-    assert gate.scope_policy({}) == ScopePolicy() == ScopePolicy("refuse", "refuse", "refuse", "warn", "refuse")
+def test_the_default_refuses_all_but_what_is_drawn_upon():
+    """Without a policy a film that is drawn upon is read with a warning, and nothing else that a reason is given for."""
+    default = gate.scope_policy({})
+    assert default == ScopePolicy()
+    assert [code for code in gate.SCOPE_CODES if getattr(default, code) != "refuse"] == ["annotated"]
 
 
 @pytest.mark.parametrize("actions", [{"paediatric": "maybe"}, {"age": "warn"}])
@@ -85,3 +88,37 @@ def test_a_wrong_policy_is_an_error(actions):
     """A code or an action that there is not is named, with those that there are."""
     with pytest.raises(ConfigError, match="Expected one of"):
         gate.scope_policy(actions)
+
+
+def looks(kind, film=0.0, distance=0.1):
+    """Return what a picture looks like."""
+    return Look(kind, 1 - film, film, distance, film_limit=0.4)
+
+
+@pytest.mark.parametrize("kind", sorted(gate.KINDS))
+def test_what_a_picture_looks_like_is_a_reason(film, kind):
+    """Each kind that is no film gives its coded reason with a sentence; what is a film gives none."""
+    (reason,) = gate.judge(film, look=looks(kind)).reasons
+    assert reason.code == gate.KINDS[kind][0]
+    assert reason.message.endswith(".")
+    assert reason.action == ("warn" if kind == "annotated" else "refuse")
+    assert gate.judge(film, look=looks(kind, film=0.5)) == gate.Verdict(True)
+
+
+def test_a_film_unlike_all_others_is_refused(film):
+    """A picture that looks like a film, and lies far from all of them, is out of distribution."""
+    verdict = gate.judge(film, look=looks("cropped", film=0.9, distance=1.5))
+    assert [reason.code for reason in verdict.refusals] == ["out_of_distribution"]
+
+
+@pytest.mark.parametrize(("kind", "code"), [("turned_left", "rotated"), ("inverted_grey", "inverted_grey")])
+def test_what_was_set_right_is_said(film, kind, code):
+    """A film that was turned or inverted before it was read is accepted with a warning that says so."""
+    verdict = gate.judge(film, look=looks("cropped", film=0.9), corrected=kind)
+    assert verdict.accepted
+    assert [reason.code for reason in verdict.warnings] == [code]
+
+
+def test_every_spoiled_film_has_its_words():
+    """Whatever the gate is taught, it can say."""
+    assert set(SPOILERS) <= set(gate.KINDS)

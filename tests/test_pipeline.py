@@ -13,7 +13,7 @@ import hilum
 from hilum import pipeline
 from hilum.errors import BundleNotFound, ConfigError, HashMismatch, Incompatible
 from hilum.pipeline import analyze, check_golden, open_engine, unique_names
-from hilum.records import EnsembleRecord, OperatingPoint
+from hilum.records import EnsembleRecord, Look, OperatingPoint
 from hilum.registry import save_bundle, save_ensemble
 from hilum.runtime import open_session
 from tiny import output, tiny_golden, tiny_graph, tiny_manifest, write_classic, write_tiny
@@ -225,3 +225,48 @@ def test_film_pixels_reach_the_network(film, tiny_engine):
     """Another film, another answer."""
     other = replace(film, pixels=np.ascontiguousarray(film.pixels[::-1]))
     assert analyze(film, tiny_engine).findings != analyze(other, tiny_engine).findings
+
+
+def teach(monkeypatch, engine, kinds):
+    """Give the engine's second member a gate that takes what it sees for these kinds, one after the other."""
+    member = replace(engine.members[1], appearance=object())
+    told = iter(kinds)
+
+    def look(features, taught):
+        kind = next(told)
+        return Look(kind, 0.9, 0.9 if kind == "film" else 0.0, 0.1, film_limit=0.5)
+
+    monkeypatch.setattr(pipeline.appearance, "look", look)
+    return replace(engine, members=(engine.members[0], member, engine.members[2]))
+
+
+def test_a_turned_film_is_set_upright_and_its_maps_lie_on_the_film_as_given(film, tiny_engine, monkeypatch):
+    """The answer is the upright film's, with a warning; the heat maps are turned back."""
+    upright = analyze(film, tiny_engine)
+    lying = replace(film, pixels=np.ascontiguousarray(np.rot90(film.pixels, 1)))
+    analysis = analyze(lying, teach(monkeypatch, tiny_engine, ["turned_left", "film"]))
+    assert analysis.ensemble_confidence == upright.ensemble_confidence
+    assert [(one.code, one.action) for one in analysis.verdict.reasons] == [("rotated", "warn")]
+    for map_, before in zip(analysis.heatmaps, upright.heatmaps, strict=True):
+        assert (map_.values == np.rot90(before.values, 1)).all()
+        assert map_.box == (0.0, 0.0, float(lying.pixels.shape[1]), float(lying.pixels.shape[0]))
+
+
+def test_a_turned_film_that_stays_strange_is_refused(film, tiny_engine, monkeypatch):
+    """What does not look like a film after it was turned is refused for lying on its side, without a number."""
+    analysis = analyze(film, teach(monkeypatch, tiny_engine, ["turned_left", "cropped"]))
+    assert not analysis.verdict.accepted
+    assert [one.code for one in analysis.verdict.refusals] == ["rotated"]
+    assert analysis.findings == ()
+
+
+def test_a_picture_that_is_no_film_is_refused_by_its_look(film, tiny_engine, monkeypatch):
+    """A photograph gets a reason and no number, and only the gate's member looked at it."""
+    analysis = analyze(film, teach(monkeypatch, tiny_engine, ["photograph"]))
+    assert [one.code for one in analysis.verdict.refusals] == ["not_a_radiograph"]
+    assert (analysis.findings, analysis.ensemble_confidence) == ((), None)
+
+
+def test_a_film_passes_the_gate_and_is_scored_once_by_each(film, tiny_engine, monkeypatch):
+    """The gate's look changes nothing about the answer of a film."""
+    assert analyze(film, teach(monkeypatch, tiny_engine, ["film"])).findings == analyze(film, tiny_engine).findings

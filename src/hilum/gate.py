@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 
 from hilum.errors import ConfigError
-from hilum.records import Action, Radiograph, Reason, ScopePolicy, Verdict
+from hilum.records import Action, Look, Radiograph, Reason, ScopePolicy, Verdict
 
 MAX_ASPECT = 2.0
 """Longer side by shorter. Detectors are at most 43 × 35 cm, and a cropped film rarely reaches 1.6."""
@@ -36,13 +36,65 @@ def scope_policy(actions: Mapping[str, str]) -> ScopePolicy:
     return replace(DEFAULT_SCOPE, **actions)  # type: ignore[arg-type]
 
 
-def judge(image: Radiograph, scope: ScopePolicy = DEFAULT_SCOPE) -> Verdict:
-    """Return whether the film is accepted, with every reason why it is not, and every warning."""
+KINDS = {
+    "turned_left": ("rotated", "The film lies on its left side."),
+    "turned_right": ("rotated", "The film lies on its right side."),
+    "upside_down": ("rotated", "The film stands upside down."),
+    "inverted_grey": ("inverted_grey", "Bright and dark are exchanged: the lungs are white and the bones black."),
+    "photograph": ("not_a_radiograph", "The picture looks like a photograph or a drawing, not like a radiograph."),
+    "document": ("not_a_radiograph", "The picture looks like a page or a screen of text, not like a radiograph."),
+    "other_modality": ("not_chest", "The picture looks like another examination, not like a radiograph of the chest."),
+    "several_images": ("several_images", "The picture seems to hold several films. Give each film alone."),
+    "cropped": (
+        "cropped",
+        "Only a part of the chest is on the picture. Both lungs, from apex to costophrenic angle, are needed.",
+    ),
+    "blurred": (
+        "blurred",
+        "The film is too blurred to be read: it seems to have been enlarged from a thumbnail, or it moved.",
+    ),
+    "underexposed": ("underexposed", "The film has almost no contrast left: nearly all of it is dark."),
+    "overexposed": ("overexposed", "The film is burnt out: most of it is white."),
+    "photographed": (
+        "photographed",
+        "The film seems to have been photographed off a screen or a light box. Give the file itself.",
+    ),
+    "annotated": ("annotated", "Something large is drawn or written on the film; it can mislead the networks."),
+    "paediatric": ("paediatric", "The film looks like a small child's. The networks learnt from adults."),
+}
+"""What a picture may look like → the reason's code, and what it says."""
+CORRECTED = {
+    "rotated": "The film was turned; it was set upright before it was read.",
+    "inverted_grey": "Bright and dark were exchanged; the film was inverted before it was read.",
+}
+UNLIKE = "The picture is unlike all films that the networks learnt from."
+
+
+def judge(
+    image: Radiograph, scope: ScopePolicy = DEFAULT_SCOPE, look: Look | None = None, corrected: str | None = None
+) -> Verdict:
+    """Return whether the film is accepted, with every reason why it is not, and every warning.
+
+    ``look``: what the picture looks like, once a network has seen it. ``corrected``: what it was before
+    it was set right.
+    """
     # A code that no policy decides about refuses.
-    judged = [replace(reason, action=getattr(scope, reason.code, "refuse")) for reason in image.stated]
-    reasons = (*_by_pixels(image), *judged)
+    judged = [
+        replace(reason, action=getattr(scope, reason.code, "refuse")) for reason in (*image.stated, *_by_look(look))
+    ]
+    done = (KINDS[corrected][0],) if corrected else ()
+    told = [Reason(code, CORRECTED[code], "warn") for code in done]
+    reasons = (*_by_pixels(image), *judged, *told)
     refusals = tuple(reason for reason in reasons if reason.action == "refuse")
     return Verdict(not refusals, refusals + tuple(reason for reason in reasons if reason.action == "warn"))
+
+
+def _by_look(look: Look | None) -> tuple[Reason, ...]:
+    if look is None:
+        return ()
+    if not look.is_film:
+        return (Reason(*KINDS[look.kind]),)
+    return (Reason("out_of_distribution", UNLIKE),) if look.distance > 1 else ()
 
 
 def _by_pixels(image: Radiograph) -> tuple[Reason, ...]:

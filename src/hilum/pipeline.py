@@ -6,21 +6,23 @@ import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from hilum import __version__, ensemble, explain, gate, keras_h5, levels
+from hilum import __version__, appearance, ensemble, explain, gate, keras_h5, levels
 from hilum.errors import BundleNotFound, ConfigError, Incompatible
 from hilum.findings import OUTPUTS
 from hilum.graph import Head, read_head
 from hilum.normalise import normalise, scale_pixels
 from hilum.records import (
     Analysis,
+    Appearance,
     EnsembleRecord,
     Heatmap,
+    Look,
     Manifest,
     ModelProvenance,
     Policy,
@@ -28,6 +30,7 @@ from hilum.records import (
     Radiograph,
     ScopePolicy,
     Scored,
+    Verdict,
 )
 from hilum.registry import Bundle, find_bundles, load_bundle, load_ensemble, shipped_folder
 from hilum.runtime import Session, open_session
@@ -46,6 +49,8 @@ class Member:
     session: Session
     head: Head | None
     """What heat maps are made from; None where the graph has no pooled head."""
+    appearance: Appearance | None = None
+    """What the gate judges pictures by; None where the bundle has nothing for it."""
 
     @property
     def manifest(self) -> Manifest:
@@ -195,7 +200,8 @@ def _open_member(name: str, bundle: Bundle, threads: int) -> Member:
     session = open_session(bundle.model, threads)
     check_golden(bundle, session)
     head = read_head(bundle.model) if "features" in session.outputs else None
-    return Member(name, bundle, session, head)
+    seen = None if bundle.appearance is None or head is None else appearance.from_npz(bundle.appearance)
+    return Member(name, bundle, session, head, seen)
 
 
 def check_golden(bundle: Bundle, session: Session) -> None:
@@ -224,12 +230,46 @@ def score(image: Radiograph, member: Member) -> Scored:
     return scored
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A film as the networks get it, with the gate's verdict."""
+
+    film: Radiograph
+    verdict: Verdict
+    scored: Mapping[str, Scored]
+    """Member → what it gave already, by name."""
+    corrected: str | None = None
+    """What the picture was before it was set right."""
+
+
+def admit(image: Radiograph, engine: Engine) -> Seen:
+    """Judge a picture by itself, then by what a member sees in it; set it right where that makes it a film."""
+    verdict = gate.judge(image, engine.scope)
+    member = next((member for member in engine.members if member.appearance is not None), None)
+    if not verdict.accepted or member is None:
+        return Seen(image, verdict, {})
+    scored, look = _look(image, member)
+    if not look.is_film and (pixels := appearance.set_right(image.pixels, look.kind)) is not None:
+        film = replace(image, pixels=pixels)
+        again, second = _look(film, member)
+        if second.is_film:
+            return Seen(film, gate.judge(image, engine.scope, second, look.kind), {member.name: again}, look.kind)
+    return Seen(image, gate.judge(image, engine.scope, look), {member.name: scored})
+
+
+def _look(image: Radiograph, member: Member) -> tuple[Scored, Look]:
+    scored = score(image, member)
+    if scored.features is None or member.appearance is None:
+        raise Incompatible(f"{member.name} gives no feature map, which the gate needs.")
+    return scored, appearance.look(scored.features, member.appearance)
+
+
 def analyze(image: Radiograph, engine: Engine) -> Analysis:
     """Read one radiograph: judge it, score it by every member, combine, explain."""
-    verdict = gate.judge(image, engine.scope)
-    if not verdict.accepted:
-        return Analysis(image.source, verdict, engine.provenance)
-    scored = [score(image, member) for member in engine.members]
+    seen = admit(image, engine)
+    if not seen.verdict.accepted:
+        return Analysis(image.source, seen.verdict, engine.provenance)
+    scored = [seen.scored.get(member.name) or score(seen.film, member) for member in engine.members]
     manifests = [member.manifest for member in engine.members]
     prevalence = engine.prevalence or {}
     results = tuple(
@@ -239,10 +279,13 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     findings = ensemble.combine(results, manifests, engine.policy, prevalence, engine.record)
     top = ensemble.top_finding(findings)
     confidence = None if top is None else round(top.confidence, 1)
-    maps, no_maps = _explain(image, engine, scored)
+    maps, no_maps = _explain(seen.film, engine, scored)
+    if seen.corrected is not None:
+        height, width = image.pixels.shape
+        maps = tuple(appearance.turn_back(one, seen.corrected, width, height) for one in maps)
     return Analysis(
         source=image.source,
-        verdict=verdict,
+        verdict=seen.verdict,
         provenance=engine.provenance,
         findings=findings,
         not_assessed=ensemble.not_assessed(manifests, findings),

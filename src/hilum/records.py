@@ -51,8 +51,58 @@ class ScopePolicy:
     wrong_modality: Action = "refuse"
     not_chest: Action = "refuse"
     lateral_view: Action = "refuse"
-    paediatric: Action = "warn"
+    paediatric: Action = "refuse"
     for_processing: Action = "refuse"
+    not_a_radiograph: Action = "refuse"
+    out_of_distribution: Action = "refuse"
+    several_images: Action = "refuse"
+    cropped: Action = "refuse"
+    blurred: Action = "refuse"
+    underexposed: Action = "refuse"
+    overexposed: Action = "refuse"
+    photographed: Action = "refuse"
+    annotated: Action = "warn"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """What tells a chest radiograph from other pictures, by one member's pooled features (C). Part of that member's bundle."""
+
+    kinds: tuple[str, ...]
+    """``film``, and what else there is."""
+    mean: Array
+    scale: Array
+    """(C,) each: features are standardised by them first."""
+    weight: Array
+    bias: Array
+    """C×K and (K,): logits of the kinds."""
+    basis: Array
+    """C×D: principal directions of radiographs."""
+    spread: Array
+    """(D,): standard deviation of radiographs along each."""
+    film_limit: float
+    """0–1: a picture is a film if that kind's share reaches it."""
+    distance_limit: float
+    """Squared distance, mean over the directions, that radiographs stay below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one picture looks like."""
+
+    kind: str
+    """The likeliest kind that is no film."""
+    share: float
+    """Its share, 0–1."""
+    film: float
+    """The share of ``film``, 0–1."""
+    distance: float
+    """From the radiographs that the gate learnt; above 1 lies beyond them."""
+    film_limit: float
+
+    @property
+    def is_film(self) -> bool:
+        return self.film >= self.film_limit
 
 
 @dataclass(frozen=True, slots=True)

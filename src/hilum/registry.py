@@ -19,6 +19,7 @@ MANIFEST_SCHEMA = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
+APPEARANCE = "gate.npz"
 ENSEMBLE = "ensemble.json"
 MAX_FILE_BYTES = 2**31 - 1
 MAX_RECORD_BYTES = 2**20
@@ -44,6 +45,8 @@ class Bundle:
     folder: Path | None = None
     golden: bytes | None = None
     """An .npz of ``pixels`` (uint8, N×H×W, bright = dense) and the ``logits`` (N×K) that they must give."""
+    appearance: bytes | None = None
+    """An .npz of what the gate needs to judge a picture by this member's features."""
 
     @property
     def model_sha256(self) -> str:
@@ -73,7 +76,7 @@ def load_bundle(folder: Path) -> Bundle:
     files = {name: _read_checked(folder / name, digest) for name, digest in manifest.files.items()}
     if MODEL not in files:
         raise Incompatible(f"The manifest of {manifest.id} names no {MODEL}.")
-    return Bundle(manifest, _digest(raw), files[MODEL], "fp32", folder, files.get(GOLDEN))
+    return Bundle(manifest, _digest(raw), files[MODEL], "fp32", folder, files.get(GOLDEN), files.get(APPEARANCE))
 
 
 def save_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:

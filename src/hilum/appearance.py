@@ -1,0 +1,95 @@
+"""What a picture looks like: a chest radiograph, or one of the things that people send by mistake.
+
+A member's last feature map, pooled, goes through one linear layer (softmax over kinds) and is measured against the radiographs that
+the members learnt from (a Mahalanobis distance in their principal directions; Lee et al. 2018). Costs two small products.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from zipfile import BadZipFile
+
+import numpy as np
+
+from hilum.errors import Incompatible
+from hilum.records import Appearance, Array, Heatmap, Look
+
+FILM = "film"
+"""The kind that is accepted: one frontal chest radiograph of an adult, upright, bright = dense, whole, fit to be read."""
+TURNS = {"turned_left": 3, "upside_down": 2, "turned_right": 1}
+"""Kind → quarter turns against the clock that set it right."""
+INVERTED = "inverted_grey"
+_ARRAYS = ("mean", "scale", "weight", "bias", "basis", "spread", "limits")
+
+
+def look(features: Array, appearance: Appearance) -> Look:
+    """Return what a picture looks like, by a member's last feature map C×h×w."""
+    standard = (features.mean(axis=(1, 2)) - appearance.mean) / appearance.scale
+    logits = standard @ appearance.weight + appearance.bias
+    powers = np.exp(logits - logits.max())
+    shares = powers / powers.sum()
+    film = appearance.kinds.index(FILM)
+    best = int(np.where(np.arange(len(shares)) == film, -1, shares).argmax())
+    along = standard @ appearance.basis
+    inside = float(np.mean((along / appearance.spread) ** 2))
+    return Look(
+        kind=appearance.kinds[best],
+        share=float(shares[best]),
+        film=float(shares[film]),
+        distance=inside / appearance.distance_limit,
+        film_limit=appearance.film_limit,
+    )
+
+
+def set_right(pixels: Array, kind: str) -> Array | None:
+    """Return a turned or inverted picture as it should be; None for a kind that can't be set right."""
+    if kind == INVERTED:
+        return np.asarray(1 - pixels, dtype=np.float32)
+    return np.ascontiguousarray(np.rot90(pixels, TURNS[kind])) if kind in TURNS else None
+
+
+def turn_back(heatmap: Heatmap, kind: str, width: int, height: int) -> Heatmap:
+    """Return a heat map of a film that was set right, on the film as it was given, ``width`` × ``height`` pixels."""
+    if kind not in TURNS:
+        return heatmap
+    # The network's field is centred, so turning the film leaves its middle where it was.
+    _, _, across, down = heatmap.box
+    if TURNS[kind] % 2:
+        across, down = down, across
+    box = (width - across) / 2, (height - down) / 2, across, down
+    return replace(heatmap, values=np.ascontiguousarray(np.rot90(heatmap.values, -TURNS[kind])), box=box)
+
+
+def to_npz(appearance: Appearance) -> bytes:
+    """Return the record as an .npz file's bytes, weights as float16."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        kinds=np.array(appearance.kinds),
+        mean=appearance.mean,
+        scale=appearance.scale,
+        weight=appearance.weight.astype(np.float16),
+        bias=appearance.bias,
+        basis=appearance.basis.astype(np.float16),
+        spread=appearance.spread,
+        limits=np.array([appearance.film_limit, appearance.distance_limit], dtype=np.float32),
+    )
+    return buffer.getvalue()
+
+
+def from_npz(content: bytes) -> Appearance:
+    """Read what ``to_npz`` wrote; nothing stored is run. Raises ``Incompatible``."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            kinds = tuple(str(kind) for kind in stored["kinds"])
+            mean, scale, weight, bias, basis, spread, limits = (stored[name].astype(np.float32) for name in _ARRAYS)
+    except (KeyError, ValueError, OSError, BadZipFile) as error:
+        raise Incompatible(
+            f"The gate's record can't be read ({type(error).__name__}). Expected a file of hilum's."
+        ) from None
+    size, directions = len(mean), len(spread)
+    shapes = (scale.shape, weight.shape, bias.shape, basis.shape, limits.shape)
+    if FILM not in kinds or shapes != ((size,), (size, len(kinds)), (len(kinds),), (size, directions), (2,)):
+        raise Incompatible("The gate's record has arrays that do not fit each other. Expected a file of hilum's.")
+    return Appearance(kinds, mean, scale, weight, bias, basis, spread, float(limits[0]), float(limits[1]))
