@@ -52,7 +52,7 @@ test-extras: ## Run what needs torch 2.14, torchvision, Keras or TensorFlow, in 
 	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
 	# In processes of their own: TensorFlow and torchvision crash when one process loads both.
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_keras.py $(ARGS)
-	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py $(ARGS)
+	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py tests/extras/test_torchxrayvision.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
 
 test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed), which apt installs where they are missing.

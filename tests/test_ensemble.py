@@ -118,6 +118,26 @@ def test_an_uncalibrated_member_promises_nothing():
     assert (mixed.evidence, mixed.probability, mixed.prevalence, mixed.threshold, mixed.positive) == (None,) * 5
 
 
+def test_an_uncalibrated_member_may_have_thresholds():
+    """A publisher's cut on the raw score decides for that member, and for findings of raw scores alone; nothing is calibrated."""
+
+    def raw(name, logit, cut):
+        return member(
+            name, [logit], [Output("Edema", True, operating_points={"youden": OperatingPoint(cut, None, None)})]
+        )
+
+    answer = raw("A", -3.0, 4.0)[0].predictions[0]
+    assert (answer.threshold, answer.positive, answer.evidence, answer.probability) == (4.0, True, None, None)
+    assert raw("A", -3.5, 4.0)[0].predictions[0].positive is False
+    both = combine(raw("A", -3.0, 4.0), raw("B", -3.0, 5.0))["Edema"]
+    assert (both.threshold, both.positive) == (4.5, True)
+    assert (both.evidence, both.probability, both.sensitivity) == (None, None, None)
+    mixed = combine(raw("A", -3.0, 4.0), member("B", [0.0], [assessed("Edema")]))["Edema"]
+    assert (mixed.threshold, mixed.positive) == (None, None)
+    other = member("A", [-3.0], [replace(raw("A", 0, 4.0)[1].outputs[0])], policy="rule_in")[0].predictions[0]
+    assert (other.threshold, other.positive) == (None, None)
+
+
 def test_softmax_scores_sum_to_one():
     """A member whose classes exclude each other gives softmax scores, also for huge logits."""
     answer, _ = member("A", [1000.0, 999.0], [Output("class_1", True), Output("class_2", True)], activation="softmax")

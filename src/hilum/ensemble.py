@@ -58,18 +58,18 @@ def member_result(
 def _member_finding(
     output: Output, logit: float, score: float, policy: Policy, prevalence: Mapping[str, float]
 ) -> MemberFinding:
-    if output.calibration is None:
-        return MemberFinding(output.name, score, None, 100 * score, None, None, None)
-    evidence = float(calibrate.evidence(np.asarray(logit), output.calibration))
-    confidence = float(calibrate.confidence(np.asarray(evidence)))
-    share = prevalence.get(output.name, output.prevalence)
     point = output.operating_points.get(policy)
+    evidence, confidence = None, 100 * score
+    if output.calibration is not None:
+        evidence = float(calibrate.evidence(np.asarray(logit), output.calibration))
+        confidence = float(calibrate.confidence(np.asarray(evidence)))
+    share = prevalence.get(output.name, output.prevalence)
     return MemberFinding(
         name=output.name,
         score=score,
         evidence=evidence,
         confidence=confidence,
-        probability=None if share is None else calibrate.probability(evidence, share),
+        probability=None if evidence is None or share is None else calibrate.probability(evidence, share),
         threshold=None if point is None else point.threshold,
         positive=None if point is None else confidence >= point.threshold,
     )
@@ -86,7 +86,7 @@ def combine(
 
     ``results`` and ``manifests`` belong together by position; members outside the ensemble are left out. ``record`` is
     what was measured of exactly these members; without it a finding's threshold is the mean of its members', and no
-    sensitivity is known.
+    sensitivity is known. Calibrated and raw confidences are different scales: a finding with both has no threshold.
     """
     members = [pair for pair in zip(results, manifests, strict=True) if pair[0].in_ensemble]
     names = dict.fromkeys(finding.name for result, _ in members for finding in result.predictions)
@@ -107,7 +107,9 @@ def _finding(
     confidence = fmean(confidences)
     evidence = calibrate.evidence_of(confidence) if calibrated else None
     share = prevalence.get(name, _reference_prevalence(name, members))
-    point = _operating_point(name, [one.threshold for one in answers.values()], policy, record) if calibrated else None
+    one_scale = calibrated or all(answer.evidence is None for answer in answers.values())
+    thresholds = [answer.threshold for answer in answers.values()]
+    point = _operating_point(name, thresholds, policy, record) if one_scale else None
     return Finding(
         name=name,
         confidence=confidence,

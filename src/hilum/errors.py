@@ -9,9 +9,11 @@
     │   └── ImageTooLarge           beyond the limits on bytes, pixels or memory
     ├── BundleError                 a model can't be used
     │   ├── BundleNotFound
-    │   ├── HashMismatch            a file is not the one that the manifest names
+    │   ├── HashMismatch            a file is not the one that its record names
     │   ├── Incompatible            manifest, graph or file do not fit together
     │   └── UnsafeFile              a file asks for more than being read as data
+    ├── DownloadFailed              what was to be fetched did not come, or not whole
+    ├── NoSpace                     the disk has no room for what is to be written
     ├── DatasetError                a table, split or data set folder is not as its layout says
     ├── ConfigError                 a setting or configuration file is wrong
     └── Busy                        every worker is taken and the queue is full
@@ -66,7 +68,7 @@ class BundleNotFound(BundleError):
 
 
 class HashMismatch(BundleError):
-    """A file is not the one that the manifest names."""
+    """A file is not the one that its manifest, or the record of an earlier download, names."""
 
     code = "hash_mismatch"
 
@@ -81,6 +83,18 @@ class UnsafeFile(BundleError):
     """A model file asks for more than being read as data."""
 
     code = "unsafe_file"
+
+
+class DownloadFailed(HilumError):
+    """What was to be fetched did not come, or not whole; trying again later is worth it."""
+
+    code = "download_failed"
+
+
+class NoSpace(HilumError):
+    """The disk has no room for what is to be written."""
+
+    code = "no_space"
 
 
 class DatasetError(HilumError):

@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hilum.cli.exchange import pull
 from hilum.cli.gate import gate
 from hilum.cli.options import Models, models_folder, open_given
 from hilum.errors import BundleError, BundleNotFound
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify and import models.")
-app.command()(gate)
+app = typer.Typer(no_args_is_help=True, help="List, show, verify, import and fetch models.")
+for command in (gate, pull):
+    app.command()(command)
 
 
 @app.command("list")

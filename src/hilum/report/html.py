@@ -58,7 +58,7 @@ def _accepted(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     )
     if analysis.not_assessed:
         yield f"<p>Not assessed: {escape(', '.join(analysis.not_assessed))}.</p>"
-    yield "<h2>Members</h2>"
+    yield '<h2>Members</h2><p class="note">▲ at or above that member’s own operating point.</p>'
     yield from map(_member, analysis.members)
     yield "<h2>By which weights, trained on what</h2><ul>"
     yield from (f"<li>{_model(model)}</li>" for model in analysis.provenance.models)
@@ -127,7 +127,7 @@ def _row(finding: Finding) -> str:
 def _member(member: MemberResult) -> str:
     calibrated = "" if member.calibrated else " Not calibrated: its confidence is the raw score × 100."
     outside = "" if member.in_ensemble else " Not part of the ensemble."
-    answers = ", ".join(f"{one.name} {one.confidence:.1f}" for one in member.predictions)
+    answers = ", ".join(f"{one.name} {one.confidence:.1f}{' ▲' if one.positive else ''}" for one in member.predictions)
     return f"<p><strong>{escape(member.model)}</strong>: {escape(answers)}.{calibrated}{outside}</p>"
 
 

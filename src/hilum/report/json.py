@@ -102,13 +102,15 @@ def _member(member: MemberResult) -> dict[str, Any]:
 
 
 def _prediction(one: MemberFinding) -> Mapping[str, Any]:
+    # A raw score's cut may lie far below 0.1, where a decimal would hide on which side of it the score is.
+    cut = _percent if one.evidence is not None else _three_digits
     return {
         "name": one.name,
         "score": _share(one.score),
         "evidence": _share(one.evidence),
-        "confidence": _percent(one.confidence),
+        "confidence": cut(one.confidence),
         "probability": _share(one.probability),
-        "threshold": _percent(one.threshold),
+        "threshold": cut(one.threshold),
         "positive": one.positive,
     }
 
@@ -124,6 +126,10 @@ def _heatmap(heatmap: Heatmap) -> Mapping[str, Any]:
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+def _three_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 def _share(value: float | None) -> float | None:

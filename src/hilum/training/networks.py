@@ -19,6 +19,8 @@ from torch.nn import functional
 # Keras's own batch norm constants, which differ from torch's.
 DENSENET_EPSILON = 1.001e-5
 MOBILENET_EPSILON = 1e-3
+TORCH_EPSILON = 1e-5
+DENSENET121_BLOCKS = (6, 12, 24, 16)
 
 
 class SamePad(nn.Module):
@@ -49,10 +51,23 @@ class Head(nn.Module):
         return logits
 
 
+class LinearHead(nn.Module):
+    """Global average pooling → Dense(outputs): feature map N×C×h×w to logits N×K, as torchvision's classifiers end."""
+
+    def __init__(self, channels: int, outputs: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.logits = nn.Linear(channels, outputs)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.logits(self.pool(features).flatten(1))
+        return logits
+
+
 class Network(nn.Module):
     """A trunk (image N×3×H×W → feature map N×C×h×w) with its head."""
 
-    def __init__(self, trunk: nn.Sequential, head: Head) -> None:
+    def __init__(self, trunk: nn.Sequential, head: Head | LinearHead) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head
@@ -72,11 +87,11 @@ class Network(nn.Module):
 class DenseLayer(nn.Module):
     """BN-ReLU-1×1-BN-ReLU-3×3; its 32 new maps are appended to what came in."""
 
-    def __init__(self, channels: int, growth: int = 32) -> None:
+    def __init__(self, channels: int, epsilon: float = DENSENET_EPSILON, growth: int = 32) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(channels, eps=DENSENET_EPSILON)
+        self.norm1 = nn.BatchNorm2d(channels, eps=epsilon)
         self.conv1 = nn.Conv2d(channels, 4 * growth, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(4 * growth, eps=DENSENET_EPSILON)
+        self.norm2 = nn.BatchNorm2d(4 * growth, eps=epsilon)
         self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,34 +100,44 @@ class DenseLayer(nn.Module):
         return torch.cat([x, new], 1)
 
 
-def _transition(channels: int) -> list[nn.Module]:
+def _transition(channels: int, epsilon: float) -> list[nn.Module]:
     return [
-        nn.BatchNorm2d(channels, eps=DENSENET_EPSILON),
+        nn.BatchNorm2d(channels, eps=epsilon),
         nn.ReLU(),
         nn.Conv2d(channels, channels // 2, 1, bias=False),
         nn.AvgPool2d(2),
     ]
 
 
-def densenet121(outputs: int) -> Network:
-    """DenseNet121 → pooling → Dense(512, ReLU) → Dropout 0.5 → logits."""
+def _densenet121_trunk(channels: int, epsilon: float) -> nn.Sequential:
+    """Return the trunk for inputs of so many channels; its last feature map has 1024."""
     layers: list[nn.Module] = [
-        nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
-        nn.BatchNorm2d(64, eps=DENSENET_EPSILON),
+        nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False),
+        nn.BatchNorm2d(64, eps=epsilon),
         nn.ReLU(),
         # Keras pads with zeros before the pooling; after a ReLU that equals torch's padding with minus infinity.
         nn.MaxPool2d(3, stride=2, padding=1),
     ]
     channels = 64
-    for block, depth in enumerate((6, 12, 24, 16)):
+    for block, depth in enumerate(DENSENET121_BLOCKS):
         if block:
-            layers += _transition(channels)
+            layers += _transition(channels, epsilon)
             channels //= 2
         for _ in range(depth):
-            layers.append(DenseLayer(channels))
+            layers.append(DenseLayer(channels, epsilon))
             channels += 32
-    layers += [nn.BatchNorm2d(channels, eps=DENSENET_EPSILON), nn.ReLU()]
-    return Network(nn.Sequential(*layers), Head(channels, 512, outputs, 0.5))
+    layers += [nn.BatchNorm2d(channels, eps=epsilon), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def densenet121(outputs: int) -> Network:
+    """DenseNet121 → pooling → Dense(512, ReLU) → Dropout 0.5 → logits."""
+    return Network(_densenet121_trunk(3, DENSENET_EPSILON), Head(1024, 512, outputs, 0.5))
+
+
+def torchxrayvision_densenet121(outputs: int) -> Network:
+    """DenseNet121 for films of one channel → pooling → logits, with torch's batch norm constant: torchxrayvision's own."""
+    return Network(_densenet121_trunk(1, TORCH_EPSILON), LinearHead(1024, outputs))
 
 
 # --- inverted residuals: MobileNetV2 and EfficientNet-Lite0 --------------------------------------------------------

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from hilum.records import Array
-from hilum.training.networks import DenseLayer, Head, InvertedResidual, Network, SamePad
+from hilum.training.networks import DenseLayer, Head, InvertedResidual, LinearHead, Network, SamePad
 
 OPSET = 17
 IR_VERSION = 8
@@ -41,20 +41,19 @@ class GraphWriter:
 
 
 def network_to_onnx(network: Network, outputs: int, size: int) -> bytes:
-    """Return the graph: input N×3×size×size; outputs ``logits`` N×outputs (the first of the network's) and ``features``."""
+    """Return the graph: input N×C×size×size; outputs ``logits`` N×outputs (the first of the network's) and ``features``."""
     writer = GraphWriter()
     features = _sequence(writer, network.trunk, "input")
     writer.node("Identity", features, output="features")
-    hidden = _head(writer, network.head, "features", outputs)
+    logits, channels = _head(writer, network.head, "features", outputs)
+    first = next(module for module in network.trunk.modules() if isinstance(module, nn.Conv2d))
     graph = helper.make_graph(
         writer.nodes,
         "network",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, size, size])],
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", first.in_channels, size, size])],
         [
-            helper.make_tensor_value_info(hidden, TensorProto.FLOAT, ["N", outputs]),
-            helper.make_tensor_value_info(
-                "features", TensorProto.FLOAT, ["N", network.head.hidden.in_features, None, None]
-            ),
+            helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["N", outputs]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", channels, None, None]),
         ],
         writer.initialisers,
     )
@@ -65,12 +64,15 @@ def network_to_onnx(network: Network, outputs: int, size: int) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _head(writer: GraphWriter, head: Head, x: str, outputs: int) -> str:
+def _head(writer: GraphWriter, head: Head | LinearHead, x: str, outputs: int) -> tuple[str, int]:
+    """Write pooling and dense layers; return the logits' name and the number of the feature map's channels."""
     x = writer.node("Flatten", writer.node("GlobalAveragePool", x))
-    weight, bias = _array(head.hidden.weight).T, _array(head.hidden.bias)
-    x = writer.node("Relu", writer.node("Gemm", x, writer.weight(weight), writer.weight(bias)))
+    dense = [head.logits] if isinstance(head, LinearHead) else [head.hidden, head.logits]
+    for layer in dense[:-1]:
+        weight, bias = _array(layer.weight).T, _array(layer.bias)
+        x = writer.node("Relu", writer.node("Gemm", x, writer.weight(weight), writer.weight(bias)))
     weight, bias = _array(head.logits.weight)[:outputs].T, _array(head.logits.bias)[:outputs]
-    return writer.node("Gemm", x, writer.weight(weight), writer.weight(bias), output="logits")
+    return writer.node("Gemm", x, writer.weight(weight), writer.weight(bias), output="logits"), dense[0].in_features
 
 
 def _sequence(writer: GraphWriter, modules: Iterable[nn.Module], x: str) -> str:
