@@ -24,7 +24,7 @@ import typer
 from fastapi.routing import APIRoute
 
 from hilum import __version__, cli, errors, gate, pipeline, registry
-from hilum.evaluation.scorecard import Evaluation
+from hilum.evaluation.record import Evaluation
 from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
 from hilum.pipeline import Engine, analyze

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from hilum.evaluation.scorecard import evaluation_to_json, read_evaluation
+from hilum.evaluation.record import evaluation_to_json, read_evaluation
+from hilum.evaluation.scorecard import to_html
 from made import labelled_films
 
 
@@ -17,10 +18,11 @@ def test_the_evaluation_is_written_and_read_back(hilum, tmp_path, tiny_models):
     rows = [f"{number}.png,Effusion,10,10,30,40" for number in range(1, 24, 2)]
     (films / "boxes.csv").write_text("\n".join(["file,finding,x,y,w,h", *rows]))
     options = ("--data", films / "table.csv", "--patients", films / "holdout.csv", "--boxes", films / "boxes.csv")
-    done = hilum("evaluate", *options, "--out", films / "evaluation.json")
+    done = hilum("evaluate", *options, "--out", films / "evaluation.json", "--html", films / "scorecard.html")
     assert done.code == 0, done.err
     assert "12 films of 6 patients" in done.out
     evaluation = read_evaluation(films / "evaluation.json")
+    assert (films / "scorecard.html").read_bytes() == to_html(evaluation)
     assert evaluation_to_json(evaluation) == (films / "evaluation.json").read_bytes()
     assert evaluation.subject == "Ensemble"
     assert [one.model.bundle for one in evaluation.models] == ["densenet121-tiny", "mobilenetv2-tiny", "hilumcnn-tiny"]

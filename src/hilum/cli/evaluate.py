@@ -22,7 +22,7 @@ from hilum.cli.labelled import (
 from hilum.cli.options import Bundles, Models, open_chosen
 
 if TYPE_CHECKING:
-    from hilum.evaluation.scorecard import Evaluation
+    from hilum.evaluation.record import Evaluation
 
 
 def evaluate(
@@ -37,9 +37,13 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[Path | None, typer.Option(help="File that the JSON is written to.", show_default=False)] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="File that the scorecard is written to.", show_default=False)
+    ] = None,
 ) -> None:
     """Judge members and ensemble on labelled films, every figure with a 95 % interval by bootstrap over patients."""
-    from hilum.evaluation import scorecard
+    from hilum.evaluation import record
+    from hilum.evaluation.scorecard import to_html
     from hilum.evaluation.scoring import score_table
 
     engine = open_chosen(bundles, models)
@@ -47,16 +51,18 @@ def evaluate(
     boxed = {} if boxes is None else boxed_films(boxes, data)
     with_heatmaps = {film.image for films in boxed.values() for film in films}
     scores = score_table(engine, table, with_bar(table), with_heatmaps)
-    evaluation = scorecard.evaluate(
+    evaluation = record.evaluate(
         engine,
         scores,
         boxed=boxed,
         command=this_command(),
     )
     if out is not None:
-        out.write_bytes(scorecard.evaluation_to_json(evaluation))
+        out.write_bytes(record.evaluation_to_json(evaluation))
+    if html is not None:
+        html.write_bytes(to_html(evaluation))
     if as_json:
-        typer.echo(scorecard.evaluation_to_json(evaluation).decode())
+        typer.echo(record.evaluation_to_json(evaluation).decode())
     else:
         print_evaluation(evaluation, scores.names, Console())
 

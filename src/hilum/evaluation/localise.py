@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hilum.evaluation.bootstrap import REPLICATES, Floats, patient_draws, replicate, summarise
 from hilum.evaluation.boxes import GRID
 from hilum.evaluation.scoring import ENSEMBLE, Drawn
+from hilum.findings import OUTPUTS
 from hilum.records import Heatmap, Interval
 from hilum.report.film import mean_map
 
@@ -61,7 +62,8 @@ def localise(
     ``LEAST_FILMS`` evaluated films is left out.
     """
     found: dict[str, dict[str, Pointing]] = {}
-    for finding, films in boxed.items():
+    for finding in (name for name in OUTPUTS if name in boxed):
+        films = boxed[finding]
         evaluated = [film for film in films if film.image in drawn]
         by_model: dict[str, list[tuple[Boxed, Floats]]] = {}
         for film in evaluated:
