@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 
 from hilum import pipeline
+from hilum.images import apart
 from hilum.records import Radiograph, Source
 from tiny import write_classic
 
@@ -21,6 +23,13 @@ def film_pixels(rows: int = 96, columns: int = 80) -> np.ndarray:
     """Return an uneven grey picture, float32, 0–1, that passes the gate."""
     y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
     return np.clip(0.3 + 0.4 * x + 0.2 * np.sin(9 * y), 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_decoders() -> Iterator[None]:
+    """End the processes that decode DICOM while coverage still listens to what they measured."""
+    yield
+    apart.close()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@
     ├── NoSpace                     the disk has no room for what is to be written
     ├── DatasetError                a table, split or data set folder is not as its layout says
     ├── ConfigError                 a setting or configuration file is wrong
-    └── Busy                        every worker is taken and the queue is full
+    └── Busy                        every worker is taken and the queue is full, or no process can be started
 
 A message says what was found, what was expected and what to do. It never contains patient data: no file
 names, no header values, no pixels.
@@ -110,6 +110,6 @@ class ConfigError(HilumError):
 
 
 class Busy(HilumError):
-    """Every worker is taken and the queue is full; trying again later is worth it."""
+    """Every worker is taken and the queue is full, or no process can be started; trying again later is worth it."""
 
     code = "busy"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import gdcm
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -85,6 +87,23 @@ def encoded(dataset: Dataset, syntax: str) -> bytes:
     return file.getvalue()
 
 
+def transcoded(data: bytes, folder: Path, syntax: int) -> bytes:
+    """Encode as GDCM does, which is the only one to write JPEG lossless, and only from file to file."""
+    plain, out = folder / "plain.dcm", folder / "lossless.dcm"
+    plain.write_bytes(data)
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(plain))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(out))
+    assert writer.Write()
+    return out.read_bytes()
+
+
 def raster(image: Image.Image, kind: str, **options: Any) -> bytes:
     """Return ``image`` as a file of this kind."""
     file = BytesIO()
@@ -113,6 +132,12 @@ def write() -> Callable[..., bytes]:
 def compress() -> Callable[..., bytes]:
     """``encoded(dataset, syntax)`` → bytes."""
     return encoded
+
+
+@pytest.fixture
+def lossless(tmp_path: Path) -> Callable[[bytes], bytes]:
+    """``lossless(data)`` → the file's bytes with its pixels as JPEG lossless, first-order prediction."""
+    return lambda data: transcoded(data, tmp_path, gdcm.TransferSyntax.JPEGLosslessProcess14_1)
 
 
 @pytest.fixture(scope="session")

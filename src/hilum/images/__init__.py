@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from hilum.errors import UnreadableImage
+from hilum.images.apart import decode_apart
 from hilum.images.limits import DEFAULT_LIMITS, Limits, check_bytes
 from hilum.images.raster import read_raster
 from hilum.images.sniff import sniff
@@ -18,17 +19,16 @@ __all__ = ["DEFAULT_LIMITS", "Limits", "read_image"]
 def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
     """Read one film, from its bytes or from the file at a path: float32, H×W, 0–1, bright = dense.
 
-    Its format is told by its content, never by its name. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge;
-    no message names the file or repeats what stands in it.
+    Its format is told by its content, never by its name. DICOM is decoded in another process. Raises UnreadableImage,
+    UnsupportedSyntax or ImageTooLarge, whose messages neither name the file nor repeat what stands in it, and Busy where no
+    process can be started.
     """
     data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
     check_bytes(len(data), limits)
     kind = sniff(data)
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
-        from hilum.images.dicom import read_dicom  # pydicom takes 0.2 s to import, which a PNG need not wait for
-
-        return read_dicom(data, sha256, limits)
+        return decode_apart(data, limits).film(sha256)
     return read_raster(data, kind, sha256, limits)
 
 

@@ -1,4 +1,4 @@
-"""DICOM CR, DX and secondary captures to a radiograph. The one place where polarity is inverted, once and last."""
+"""DICOM CR, DX and secondary captures to stored values and their shades. The one place where polarity is inverted."""
 
 from __future__ import annotations
 
@@ -9,40 +9,38 @@ import numpy.typing as npt
 from PIL import Image
 from pydicom.pixels.processing import apply_color_lut
 
+from hilum.images.decoded import Decoded, Facts, Index
 from hilum.images.edge import at_edge
 from hilum.images.frame import decode_first
 from hilum.images.grey import grey_of
 from hilum.images.header import GREY, Header, read_header
 from hilum.images.limits import Limits
-from hilum.images.shades import Flags, shades
-from hilum.records import Array, Radiograph, Source
+from hilum.images.shades import Flags, Values, shades
 
 _PROBLEM = "The DICOM object is broken or incomplete: it can't be decoded. Export the film again."
 
 
-def read_dicom(data: bytes, sha256: str, limits: Limits) -> Radiograph:
-    """Decode the first frame of ``data``. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge."""
-    return at_edge(_PROBLEM, lambda: _read(data, sha256, limits))
+def decode(data: bytes, limits: Limits) -> Decoded:
+    """Decode the first frame of ``data``, in this process. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge."""
+    return at_edge(_PROBLEM, lambda: _decode(data, limits))
 
 
-def _read(data: bytes, sha256: str, limits: Limits) -> Radiograph:
+def _decode(data: bytes, limits: Limits) -> Decoded:
     header = read_header(data, limits)
     frame, photometric = decode_first(header)
     chroma = 0.0
     if header.photometric in GREY:
-        pixels, notes = _film(frame, header)
+        index, table, notes = _film(frame, header)
     else:
-        pixels, chroma, notes = _colour_film(frame, photometric, header)
+        index, table, chroma, notes = _colour_film(frame, photometric, header)
     if header.frames > 1:
         notes = ("the first of several frames", *notes)
-    source = Source(
-        "DICOM", header.width, header.height, header.bits, sha256, header.photometric, header.projection, notes
-    )
-    return Radiograph(pixels, source, chroma, header.stated)
+    facts = Facts(header.bits, header.photometric, header.projection, notes, chroma, header.stated)
+    return Decoded(index, table.astype(np.float32), facts)
 
 
-def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Array, tuple[str, ...]]:
-    """Turn stored grey values into a film. Each value's shade is worked out once and then looked up for all pixels."""
+def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Index, Values, tuple[str, ...]]:
+    """Turn stored grey values into a film. Each value's shade is worked out once, to be looked up for all pixels."""
     index = frame.view(f"u{frame.itemsize}")
     values = np.arange(1 << 8 * frame.itemsize, dtype=index.dtype).view(frame.dtype).astype(np.float64)
     seen = np.bincount(index.ravel(), minlength=len(values)) > 0
@@ -56,10 +54,10 @@ def _film(frame: npt.NDArray[Any], header: Header) -> tuple[Array, tuple[str, ..
         table = 1 - table
     table[padding] = 0
     notes = (words, *(("padding shown black",) if padded else ()), *(("polarity inverted",) if inverted else ()))
-    return table.astype(np.float32)[index], notes
+    return index, table, notes
 
 
-def _padding(values: npt.NDArray[np.float64], header: Header) -> Flags:
+def _padding(values: Values, header: Header) -> Flags:
     """Mark the stored values that mean "no detector here"."""
     first = header.dataset.get("PixelPaddingValue")
     if first is None:
@@ -71,7 +69,9 @@ def _padding(values: npt.NDArray[np.float64], header: Header) -> Flags:
     return (values >= low) & (values <= high)
 
 
-def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> tuple[Array, float, tuple[str, ...]]:
+def _colour_film(
+    frame: npt.NDArray[Any], photometric: str, header: Header
+) -> tuple[Index, Values, float, tuple[str, ...]]:
     bits = header.bits
     if photometric == "PALETTE COLOR":
         frame = apply_color_lut(frame, header.dataset)
@@ -80,5 +80,5 @@ def _colour_film(frame: npt.NDArray[Any], photometric: str, header: Header) -> t
     # Colour is for pictures of films, never for films: 8 bits of it are enough.
     eight = (frame.view(f"u{frame.itemsize}") >> max(bits - 8, 0)).astype(np.uint8)
     grey = grey_of(Image.fromarray(np.ascontiguousarray(eight)))
-    top = np.float32((1 << min(bits, 8)) - 1)
-    return np.divide(np.asarray(grey.image), top, dtype=np.float32), grey.chroma, grey.notes
+    table = np.clip(np.arange(256) / ((1 << min(bits, 8)) - 1), 0, 1)
+    return np.asarray(grey.image), table, grey.chroma, grey.notes

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -15,6 +12,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from hilum.errors import UnreadableImage, UnsupportedSyntax
 from hilum.images.header import Header, whole
+from hilum.images.jpeg_lossless import decode_lossless
 
 _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
@@ -33,9 +31,6 @@ _PLUGINS: dict[str, str] = {
 # A run of RLE is two bytes for at most 128.
 _RLE_RATIO = 64
 _END_OF_IMAGE = b"\xff\xd9"
-
-_WORKER = Path(__file__).with_name("gdcm_worker.py")
-_SECONDS = 60
 
 
 class Codestream(NamedTuple):
@@ -95,24 +90,16 @@ def _checked_frame(header: Header) -> bytes:
 
 
 def _decode_lossless(frame: bytes, header: Header) -> bytes:
-    """Decode JPEG lossless in a process of its own: see there for why. Raises UnreadableImage."""
+    """Return the samples of a JPEG lossless frame. Raises UnreadableImage."""
     dataset = header.dataset
     size: int = header.width * header.height * header.samples * dataset.BitsAllocated // 8
     signed, planar = whole(dataset, "PixelRepresentation", 0), whole(dataset, "PlanarConfiguration", 0)
-    # A gigabyte of addresses for Python and GDCM themselves, few of which are ever touched.
-    megabytes = 1024 + (8 * size >> 20)
-    given = (header.width, header.height, header.samples, dataset.BitsAllocated, header.bits, signed, planar, megabytes)
-    # -P: or this package's own modules would stand in the way of others' of the same name.
-    command = [sys.executable, "-P", str(_WORKER), *map(str, given)]
-    try:
-        decoded = subprocess.run(
-            command, input=frame, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_SECONDS, check=True
-        ).stdout
-    except subprocess.SubprocessError:
-        decoded = b""
+    decoded = decode_lossless(
+        frame, header.width, header.height, header.samples, dataset.BitsAllocated, header.bits, signed, planar
+    )
     if len(decoded) != size:
         raise UnreadableImage("The JPEG lossless frame is broken or incomplete. Export the film again.")
-    return bytes(decoded) + b"\0" * (size % 2)
+    return decoded + b"\0" * (size % 2)
 
 
 def _jpeg_size(frame: bytes) -> Codestream:

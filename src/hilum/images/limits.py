@@ -18,7 +18,9 @@ class Limits:
     max_pixels: int = 64_000_000
     """Width × height. The largest flat-panel detectors have about 20 million."""
     max_memory: int = 1024 * _MIB
-    """Bytes that decoding may take at its peak, as estimated from the header."""
+    """Bytes that decoding may take at its peak, as estimated from the header; a process that decodes DICOM is held to it."""
+    max_seconds: int = 30
+    """Of computing that decoding DICOM may take. The largest films take 10."""
 
 
 DEFAULT_LIMITS = Limits()
