@@ -18,13 +18,14 @@ from hilum.pipeline import check_golden, open_engine
 from hilum.records import Radiograph, Source
 from hilum.registry import load_bundle
 from hilum.runtime import open_session
+from hilum.training.architecture import input_spec
 from hilum.training.config import read_config
 from hilum.training.export import export
 from hilum.training.finished import load_run
-from hilum.training.fit import to_input
 from hilum.training.initial import build_network, pretraining
 from hilum.training.networks import BUILDERS
-from hilum.training.run import input_spec, train
+from hilum.training.predict import to_input
+from hilum.training.run import train
 from hilum.training.splits import split_table
 from hilum.training.to_onnx import network_to_onnx
 

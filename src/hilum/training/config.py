@@ -6,9 +6,9 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveInt, StringConstraints, TypeAdapter, ValidationError
 
 from hilum.datasets.labels import Uncertain, Unmentioned
 from hilum.datasets.layouts import Layout
@@ -29,8 +29,8 @@ class Data:
     """A CSV of labelled films, or the folder of a data set."""
     holdout: Path
     """Patients that nothing trains or calibrates on: a file, or ``official`` for the data set's own test patients."""
-    validation: Path
-    """Patients for calibration and for choosing operating points: a file, or ``official`` for the data set's own."""
+    validation: Path | None = None
+    """Patients for calibration and for choosing operating points: a file, or ``official``. Cross-validation does without."""
     sources: tuple[str, ...] = ()
     """Values of the table's ``source`` column to take; none named: all."""
     layout: Layout | None = None
@@ -77,6 +77,8 @@ class NetworkConfig:
     """``run``: an earlier training, on other films perhaps. ``bundle``: a finished member. Both of the same trunk."""
     initial_path: Path | None = None
     """The TFLite file for ``mobilenetv2-tflite``, the folder of the ``run`` or ``bundle``."""
+    trainable: Annotated[str, StringConstraints(pattern=r"^(all|head|last:[1-9]\d*)$")] = "all"
+    """``head``: the trunk stays as it starts. ``last:N``: so do all but the last N of its parts. Frozen batch norms stay fixed."""
 
     @property
     def trained_outputs(self) -> tuple[str, ...]:
@@ -86,13 +88,25 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """Finished trainings whose mean score is a second, soft label of every film."""
+    """Teachers whose mean score is a second, soft label of every film: finished trainings, or a file of scores, or both."""
 
     __pydantic_config__ = _STRICT
-    runs: tuple[Path, ...]
+    runs: tuple[Path, ...] = ()
     """Folders of finished trainings on the same splits."""
-    weight: float = 0.5
+    soft_labels: Path | None = None
+    """A .csv or .npz file of scores by film, from whatever teachers there are; it counts as one of them."""
+    teachers: tuple[str, ...] = ()
+    """What the manifest calls those behind ``soft_labels``."""
+    weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the soft labels in the loss, 0–1."""
+
+    def __post_init__(self) -> None:
+        if not self.runs and self.soft_labels is None:
+            raise ValueError("names no teacher: expected runs or soft_labels")
+        if bool(self.teachers) != (self.soft_labels is not None):
+            raise ValueError(
+                "soft_labels needs teachers, the names of those that gave the scores, and teachers needs soft_labels"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +114,11 @@ class Phase:
     """Some epochs at one input size. The one-cycle schedule spans a phase."""
 
     __pydantic_config__ = _STRICT
-    size: int
-    epochs: int
+    size: PositiveInt
+    epochs: PositiveInt
     learning_rate: float
-    batch: int = 32
+    batch: PositiveInt = 32
+    """Films a step, over all workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +165,43 @@ class Fit:
 
     __pydantic_config__ = _STRICT
     phases: tuple[Phase, ...]
+    loss: Literal["bce", "focal", "asymmetric"] = "bce"
+    """Binary cross entropy; focal (Lin et al. 2017); asymmetric (Ridnik et al. 2021)."""
+    class_balanced: bool = True
+    """Weigh an output's positives by the root of negatives per positive."""
+    focal_gamma: NonNegativeFloat = 2.0
+    gamma_positive: NonNegativeFloat = 0.0
+    gamma_negative: NonNegativeFloat = 4.0
+    """How strongly the asymmetric loss turns away from easy positives and easy negatives."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Negatives that score below it cost nothing in the asymmetric loss."""
     weight_decay: float = 0.02
+    clip: NonNegativeFloat = 1.0
+    """Largest norm of the gradient; 0: not clipped."""
+    patience: PositiveInt | None = None
+    """End a phase after so many epochs without a better validation figure, and keep its best averaged weights."""
     ema: float = 0.995
     """Decay of the averaged weights, which are the ones that ship."""
     seed: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: int = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto``: a GPU where there is one."""
+    threads: PositiveInt = 2
+    variants: PositiveInt = 1
+    """With ``trainable = "head"``: of each film, as many are kept as features. The first is the film as it is."""
     checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """Cross-validation by patient over everything but the hold-out."""
+
+    __pydantic_config__ = _STRICT
+    count: Annotated[int, Field(ge=2)] = 5
+    seed: int = 1
+    """Deals the patients. The same for a student and its teachers, or a teacher would know the student's patients."""
+    phases: tuple[Phase, ...] = ()
+    """A shorter schedule for the folds than ``fit.phases``, which the final training keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +226,14 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     pretraining: Pretraining | None = None
     distillation: Distillation | None = None
+    folds: Folds = field(default_factory=Folds)
     min_positive_patients: int = 100
     """An output with fewer positive training patients is not assessed."""
     prevalence: dict[str, float] = field(default_factory=dict)
     """Reference prevalence, 0–1, of each output."""
 
 
-_PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs")
+_PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs", "soft_labels")
 _ADAPTER = TypeAdapter(TrainingConfig)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,17 @@ from hilum.errors import Incompatible
 from hilum.evaluation.judge import judge_predictions
 from hilum.graph import with_float16_weights
 from hilum.normalise import scale_pixels
-from hilum.records import Array, InputSpec, Interval, Manifest, Output, TrainedOn
+from hilum.records import InputSpec, Interval, Manifest, Output, TrainedOn
 from hilum.registry import MANIFEST_SCHEMA, Bundle, save_bundle
 from hilum.runtime import open_session
+from hilum.training.architecture import INPUT_SIZE, input_spec
 from hilum.training.config import TrainingConfig
 from hilum.training.finished import load_run
-from hilum.training.fit import predict
 from hilum.training.initial import pretraining
+from hilum.training.judged import Judged, judge_table
 from hilum.training.networks import Network
-from hilum.training.run import INPUT_SIZE, input_spec, shrink
+from hilum.training.predict import predict
+from hilum.training.soft_labels import teachers
 from hilum.training.splits import split_table
 from hilum.training.to_onnx import network_to_onnx
 
@@ -33,24 +35,16 @@ EXPORT_TOLERANCE = 0.05
 """Largest difference of a logit that storing the weights as float16 may make."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Judged:
-    """A side of the split as the network sees it: logits N×K, labels N×K (NaN unknown) and each row's patient."""
-
-    logits: Array
-    labels: Array
-    patients: tuple[str, ...]
-
-
-def export(run: Path, out: Path, command: str) -> Bundle:
+def export(run: Path, out: Path, command: str, out_of_fold: Judged | None = None) -> Bundle:
     """Write the bundle of the training in ``run`` into the folder ``out`` / its id, and return it.
 
-    Calibration and operating points come from the validation patients, AUROC with intervals from the held-out ones.
+    Calibration and operating points come from the validation patients, or from the out-of-fold predictions of a
+    cross-validation; AUROC with intervals from the held-out patients.
     """
     config, network = load_run(run)
     splits = split_table(config.data)
-    validation = _judged(config, network, splits.validation)
-    holdout = _judged(config, network, splits.holdout)
+    validation = out_of_fold or judge_table(config, network, splits.validation)
+    holdout = judge_table(config, network, splits.holdout)
     outputs, mean = _outputs(config, splits.training, validation, holdout)
     graph = with_float16_weights(network_to_onnx(network, len(config.network.outputs), INPUT_SIZE))
     manifest = Manifest(
@@ -65,7 +59,9 @@ def export(run: Path, out: Path, command: str) -> Bundle:
         files={},
         figures={} if mean is None else {"mean_auroc": mean},
     )
-    films = load_films(_first(splits.validation, GOLDEN_FILMS), INPUT_SIZE)
+    films = load_films(
+        _first(splits.validation if splits.validation.rows else splits.training, GOLDEN_FILMS), INPUT_SIZE
+    )
     files = {
         "model.onnx": graph,
         "golden.npz": _golden(graph, network, films, manifest.input, len(manifest.outputs)),
@@ -76,14 +72,6 @@ def export(run: Path, out: Path, command: str) -> Bundle:
 
 def _first(table: Table, count: int) -> Table:
     return replace(table, rows=table.rows[:count])
-
-
-def _judged(config: TrainingConfig, network: Network, table: Table) -> Judged:
-    """Score a table through the same resampling that training judged with."""
-    outputs = config.network.outputs
-    films = shrink(load_films(table, config.data.film_size), INPUT_SIZE)
-    logits = predict(network, films, input_spec(config.network.architecture))[:, : len(outputs)]
-    return Judged(logits, table.labels(outputs), tuple(row.patient for row in table.rows))
 
 
 def _outputs(
@@ -121,7 +109,6 @@ def _assessed(
 
 
 def _trained_on(config: TrainingConfig, training: Table, command: str) -> TrainedOn:
-    teachers = config.distillation.runs if config.distillation else ()
     return TrainedOn(
         dataset=config.trained_on.dataset,
         images=len(training.rows),
@@ -131,7 +118,7 @@ def _trained_on(config: TrainingConfig, training: Table, command: str) -> Traine
         label_sources=tuple(sorted({part for row in training.rows for part in row.label_source.split("+") if part})),
         citation=config.trained_on.citation,
         pretraining=pretraining(config),
-        teachers=tuple(run.name for run in teachers),
+        teachers=teachers(config.distillation),
         commit=_commit(),
         command=command,
     )
@@ -190,6 +177,7 @@ Cite: {trained.citation}. Made at commit {trained.commit} by `{trained.command}`
 |---|---|---|---|---|
 {chr(10).join(rows)}
 
-Operating points (Youden) with their sensitivity and specificity are from the validation patients; AUROC is from held-out
-patients' 1024-pixel originals, the interval by bootstrap over patients. Most labels were mined from reports and are noisy.
+Operating points (Youden) with their sensitivity and specificity are from patients whom the scoring network was not trained on: the
+validation patients, or every patient by the fold that left them out. AUROC is from held-out patients' full-size originals, the
+interval by bootstrap over patients. Most labels were mined from reports and are noisy.
 """

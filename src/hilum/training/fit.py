@@ -1,32 +1,43 @@
-"""The training loop: masked loss, one-cycle schedule, averaged weights, checkpoints that resume exactly."""
+"""The training loop: batches in a fixed order, one-cycle schedule, averaged weights, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from tqdm import tqdm
 
 from hilum.datasets.films import Bytes
 from hilum.errors import ConfigError
-from hilum.normalise import scale_pixels
 from hilum.records import Array, InputSpec
 from hilum.training.augment import augment
+from hilum.training.checkpoint import CHECKPOINT, Run, average
 from hilum.training.config import Augmentation, Fit, Phase
+from hilum.training.frozen import kept_features, set_training
+from hilum.training.history import Write, open_history
+from hilum.training.loss import choose_losses, class_weights, distilled_loss, masked_loss
 from hilum.training.networks import Network
+from hilum.training.predict import to_input
+from hilum.training.schedule import Indices, averaging, batch_seed, batches, one_cycle
+from hilum.training.workers import ALONE, Worker
 
-CHECKPOINT = "checkpoint.pt"
-HISTORY = "history.jsonl"
-Indices = npt.NDArray[np.int64]
+FIGURE = "validation_auroc"
+"""What early stopping looks at."""
+AHEAD = 3
+"""Batches that are made ready while a GPU computes."""
+
+Made = TypeVar("Made")
+Draw = Callable[[Indices, torch.Generator], Tensor]
+"""Films by index, and random numbers → what the trained part of the network takes."""
+Judge = Callable[[Network, int], dict[str, Any]]
+"""The averaged network and the input size → figures on the validation patients."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,93 +51,6 @@ class Films:
     soft_weight: float = 0.0
 
 
-def to_input(pixels: Tensor, spec: InputSpec) -> Tensor:
-    """Return N×H×W pixels 0–1 as the network takes them, by the same function as serving."""
-    return torch.from_numpy(scale_pixels(pixels.numpy(), spec)).contiguous(memory_format=torch.channels_last)
-
-
-def class_weights(labels: Array) -> Tensor:
-    """Return K weights for positives: the square root of negatives per positive, among the known labels."""
-    positives = np.nansum(labels, axis=0)
-    known = (~np.isnan(labels)).sum(axis=0)
-    return torch.from_numpy(np.sqrt((known - positives + 1) / (positives + 1)).astype(np.float32))
-
-
-def masked_loss(logits: Tensor, labels: Tensor, positive_weight: Tensor) -> Tensor:
-    """Binary cross entropy over the known labels; NaN marks an unknown one and gives no gradient."""
-    known = ~torch.isnan(labels)
-    losses = functional.binary_cross_entropy_with_logits(
-        logits, torch.nan_to_num(labels), pos_weight=positive_weight, reduction="none"
-    )
-    return (losses * known).sum() / known.sum().clamp(min=1)
-
-
-def distilled_loss(logits: Tensor, labels: Tensor, soft: Tensor, positive_weight: Tensor, soft_weight: float) -> Tensor:
-    """Mix the masked loss on the labels with the one on a teacher's scores."""
-    own = masked_loss(logits, labels, positive_weight)
-    return (1 - soft_weight) * own + soft_weight * masked_loss(logits, soft, torch.ones_like(positive_weight))
-
-
-def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.15) -> float:
-    """Return the learning rate at a step: a linear rise to the peak, then a cosine to one hundredth of it."""
-    rising = max(1, round(steps * warm_up))
-    if step < rising:
-        return peak * (step + 1) / rising
-    done = (step - rising) / max(1, steps - rising)
-    return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
-
-
-class Run:
-    """Everything that a checkpoint holds: network, averaged network, optimiser, random numbers and the place reached."""
-
-    def __init__(self, network: Network, averaged: Network, fit: Fit) -> None:
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.averaged = averaged
-        self.averaged.load_state_dict(network.state_dict())
-        self.averaged.eval().requires_grad_(False)
-        decayed = [p for p in network.parameters() if p.ndim > 1]
-        free = [p for p in network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": fit.weight_decay}, {"params": free, "weight_decay": 0.0}]
-        )
-        self.phase, self.epoch, self.batch = 0, 0, 0
-        self.generator = torch.Generator().manual_seed(fit.seed)
-
-    def save(self, path: Path) -> None:
-        """Write the checkpoint so that a crash leaves either the old one or the new one, whole."""
-        state = {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "place": (self.phase, self.epoch, self.batch),
-            "generator": self.generator.get_state(),
-            "dropout": torch.get_rng_state(),
-        }
-        partial = path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same configuration."""
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.phase, self.epoch, self.batch = state["place"]
-        self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["dropout"])
-
-
-@torch.no_grad()
-def average(averaged: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights and batch norm statistics towards the network's."""
-    for target, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if target.is_floating_point():
-            target.lerp_(value, 1 - decay)
-        else:
-            target.copy_(value)
-
-
 def fit_network(
     run: Run,
     films: Films,
@@ -134,110 +58,182 @@ def fit_network(
     fit: Fit,
     augmentation: Augmentation,
     folder: Path,
-    judge: Callable[[Network, int], dict[str, float]],
+    judge: Judge,
+    worker: Worker = ALONE,
 ) -> None:
     """Train ``run`` to the end of its phases, from wherever it is.
 
-    Writes ``checkpoint.pt`` every ``fit.checkpoint_seconds`` and one line an epoch to ``history.jsonl``. ``judge`` gets the
-    averaged network and the input size, and returns figures on the validation patients.
+    Writes ``checkpoint.pt`` every ``fit.checkpoint_seconds`` and the history, one line an epoch. Raises ``ConfigError`` if there
+    are fewer than 2 films a worker, or if early stopping gets no figure to look at.
     """
-    if len(films.pixels) < 2:
-        raise ConfigError(f"There are {len(films.pixels)} training films. Expected at least 2: look at data.sources.")
-    weight = class_weights(films.labels)
-    while run.phase < len(fit.phases):
-        phase = fit.phases[run.phase]
-        while run.epoch < phase.epochs:
-            started = time.monotonic()
-            loss = _epoch(run, films, spec, fit, phase, augmentation, weight, folder)
-            run.epoch, run.batch = run.epoch + 1, 0
-            figures = judge(run.averaged, phase.size)
-            place = {
-                "phase": run.phase,
-                "epoch": run.epoch,
-                "size": phase.size,
-                "seconds": round(time.monotonic() - started),
-            }
-            with (folder / HISTORY).open("a", encoding="utf-8") as history:
-                history.write(json.dumps({**place, "loss": round(loss, 4), **figures}) + "\n")
-            run.save(folder / CHECKPOINT)
-        run.phase, run.epoch = run.phase + 1, 0
-    run.save(folder / CHECKPOINT)
+    if len(films.pixels) < 2 * worker.count:
+        raise ConfigError(
+            f"There are {len(films.pixels)} training films. Expected at least {2 * worker.count}: look at data.sources."
+        )
+    loop = _Loop(run, films, spec, fit, augmentation, folder, worker)
+    module = worker.together(run.trained)
+    with open_history(folder, run.history) if worker.leads else nullcontext(_nowhere) as write:
+        while run.phase < len(fit.phases):
+            phase = fit.phases[run.phase]
+            draw = loop.draws(phase)
+            while run.epoch < phase.epochs and not (fit.patience and run.stale >= fit.patience):
+                _epoch(loop, module, phase, draw, judge, write)
+            run.end_phase()
+            loop.save()
+    worker.wait()
 
 
-def _epoch(
-    run: Run,
-    films: Films,
-    spec: InputSpec,
-    fit: Fit,
-    phase: Phase,
-    augmentation: Augmentation,
-    weight: Tensor,
-    folder: Path,
-) -> float:
-    batches = list(_batches(len(films.pixels), phase.batch, fit.seed + 1000 * run.phase + run.epoch))
-    total, seen, saved = 0.0, 0, time.monotonic()
-    run.network.train()
+def _nowhere(line: dict[str, Any]) -> None:
+    """Write no history: the first worker does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loop:
+    """What stays the same from the first batch to the last."""
+
+    run: Run
+    films: Films
+    spec: InputSpec
+    fit: Fit
+    augmentation: Augmentation
+    folder: Path
+    worker: Worker
+
+    def save(self) -> None:
+        if self.worker.leads:
+            self.run.save(self.folder / CHECKPOINT)
+
+    def draws(self, phase: Phase) -> Draw:
+        """Return what makes a phase's inputs: augmented films, or pooled features where the whole trunk is frozen."""
+        if self.run.trainable != "head":
+            return lambda chosen, generator: to_input(
+                augment(self.films.pixels[chosen], self.augmentation, phase.size, generator), self.spec
+            )
+        kept = torch.from_numpy(
+            kept_features(
+                self.run.network,
+                self.films.pixels,
+                self.spec,
+                self.fit,
+                self.augmentation,
+                phase.size,
+                self.folder,
+                self.worker,
+            )
+        )
+        return lambda chosen, generator: kept[
+            torch.randint(len(kept), (len(chosen),), generator=generator), torch.from_numpy(chosen)
+        ]
+
+
+def _epoch(loop: _Loop, module: nn.Module, phase: Phase, draw: Draw, judge: Judge, write: Write) -> None:
+    """Train for one epoch, or for what is left of it, judge, and save."""
+    run, worker = loop.run, loop.worker
+    started = time.monotonic()
+    count = _steps(loop, module, phase, draw)
+    loss, place = run.loss / max(count, 1), (run.phase, run.epoch + 1)
+    run.epoch, run.batch, run.loss = run.epoch + 1, 0, 0.0
+    figures = judge(run.averaged, phase.size) if worker.leads else {}
+    if loop.fit.patience:
+        figure = worker.agree(float("nan") if (value := figures.get(FIGURE)) is None else value)
+        if figure != figure:
+            raise ConfigError(
+                "fit.patience needs validation patients with and without a finding. Expected data.validation to name such."
+            )
+        run.remember(figure)
+    line = {"phase": place[0], "epoch": place[1], "size": phase.size, "seconds": round(time.monotonic() - started)}
+    run.history.append({**line, "loss": round(loss, 4), **figures})
+    loop.save()
+    write(run.history[-1])
+
+
+def _steps(loop: _Loop, module: nn.Module, phase: Phase, draw: Draw) -> int:
+    """Take the steps that are left of an epoch, and return how many the whole epoch has."""
+    run, fit, worker = loop.run, loop.fit, loop.worker
+    order = list(
+        batches(len(loop.films.pixels), phase.batch, fit.seed + 1000 * run.phase + run.epoch, 2 * worker.count)
+    )
+    weight = class_weights(loop.films.labels) if fit.class_balanced else torch.ones(loop.films.labels.shape[1])
+    loss_of = _loss(loop.films, weight.to(run.device), fit)
+    set_training(run.network, run.moving)
+    saved = time.monotonic()
     bar = tqdm(
-        total=len(batches),
+        total=len(order),
         initial=run.batch,
         desc=f"phase {run.phase + 1} epoch {run.epoch + 1}",
         unit="batch",
         mininterval=5,
+        disable=not worker.leads,
     )
-    while run.batch < len(batches):
-        chosen = batches[run.batch]
-        step, steps = run.epoch * len(batches) + run.batch, phase.epochs * len(batches)
-        for group in run.optimizer.param_groups:
-            group["lr"] = one_cycle(step, steps, phase.learning_rate)
-        pixels = augment(films.pixels[chosen], augmentation, phase.size, run.generator)
-        total += _step(run, to_input(pixels, spec), _loss_of(films, chosen, weight), fit)
-        # Early on the average must follow quickly, or it drags the starting weights along.
-        average(run.averaged, run.network, min(fit.ema, (1 + step) / (10 + step)) if run.phase == 0 else fit.ema)
-        run.batch += 1
-        seen += 1
-        bar.set_postfix(loss=f"{total / seen:.4f}", refresh=False)
-        bar.update()
-        if time.monotonic() - saved > fit.checkpoint_seconds:
-            run.save(folder / CHECKPOINT)
-            saved = time.monotonic()
-    bar.close()
-    return total / max(seen, 1)
+    with bar:
+        for chosen, seed, inputs in _drawn(loop, order, draw):
+            step, steps = run.epoch * len(order) + run.batch, phase.epochs * len(order)
+            for group in run.optimizer.param_groups:
+                group["lr"] = one_cycle(step, steps, phase.learning_rate)
+            torch.manual_seed(seed)  # for dropout
+            run.loss += _step(run, module, inputs, chosen, loss_of, fit)
+            average(run.averaged, run.network, averaging(step, fit.ema) if run.phase == 0 else fit.ema)
+            run.batch += 1
+            bar.set_postfix(loss=f"{run.loss / run.batch:.4f}", refresh=False)
+            bar.update()
+            if time.monotonic() - saved > fit.checkpoint_seconds:
+                loop.save()
+                saved = time.monotonic()
+    return len(order)
 
 
-def _loss_of(films: Films, chosen: Indices, weight: Tensor) -> Callable[[Tensor], Tensor]:
-    labels = torch.from_numpy(films.labels[chosen])
-    if films.soft is None:
-        return lambda logits: masked_loss(logits, labels, weight)
-    soft = torch.from_numpy(films.soft[chosen])
-    return lambda logits: distilled_loss(logits, labels, soft, weight, films.soft_weight)
+def _drawn(loop: _Loop, order: list[Indices], draw: Draw) -> Iterator[tuple[Indices, int, Tensor]]:
+    """Yield this worker's films, seed and inputs of each batch that is left; for a GPU, some batches are drawn ahead."""
+    run, worker = loop.run, loop.worker
+    shares = [worker.share(batch) for batch in order]
+    seeds = [batch_seed(loop.fit.seed, run.phase, run.epoch, batch, worker.rank) for batch in range(len(order))]
+
+    def one(batch: int) -> tuple[Indices, int, Tensor]:
+        generator = torch.Generator().manual_seed(seeds[batch])
+        return shares[batch], seeds[batch], draw(shares[batch], generator)
+
+    left = range(run.batch, len(order))
+    if run.device.type == "cpu":
+        yield from map(one, left)
+        return
+    yield from ahead(one, left)
 
 
-def _step(run: Run, inputs: Tensor, loss_of: Callable[[Tensor], Tensor], fit: Fit) -> float:
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fit.precision == "bf16"):
-        logits = run.network(inputs)
-    loss = loss_of(logits.float())
+def ahead(make: Callable[[int], Made], numbers: range, depth: int = AHEAD) -> Iterator[Made]:
+    """Yield ``make(number)`` for each number, in order, the next ``depth`` being made meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: list[Future[Made]] = []
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > depth:
+                yield waiting.pop(0).result()
+        for made in waiting:
+            yield made.result()
+
+
+def _loss(films: Films, weight: Tensor, fit: Fit) -> Callable[[Tensor, Indices], Tensor]:
+    """Return the loss of logits n×K for films by index."""
+    losses = choose_losses(fit)
+
+    def of(logits: Tensor, chosen: Indices) -> Tensor:
+        labels = torch.from_numpy(films.labels[chosen]).to(logits.device)
+        if films.soft is None:
+            return masked_loss(logits, labels, weight, losses)
+        soft = torch.from_numpy(films.soft[chosen]).to(logits.device)
+        return distilled_loss(logits, labels, soft, weight, films.soft_weight, losses)
+
+    return of
+
+
+def _step(
+    run: Run, module: nn.Module, inputs: Tensor, chosen: Indices, loss_of: Callable[[Tensor, Indices], Tensor], fit: Fit
+) -> float:
+    with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=fit.precision == "bf16"):
+        logits = module(inputs.to(run.device, non_blocking=True))
+    loss = loss_of(logits.float(), chosen)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    if fit.clip:
+        nn.utils.clip_grad_norm_((p for p in run.network.parameters() if p.requires_grad), fit.clip)
     run.optimizer.step()
     return float(loss.detach())
-
-
-def _batches(count: int, size: int, seed: int) -> Iterator[Indices]:
-    """Yield the epoch's batches of indices; the last is dropped where a single film would upset the batch norms."""
-    order = np.random.default_rng(seed).permutation(count)
-    for start in range(0, count, size):
-        batch = order[start : start + size]
-        if len(batch) > 1:
-            yield batch
-
-
-@torch.no_grad()
-def predict(network: Network, pixels: Bytes, spec: InputSpec, batch: int = 32) -> Array:
-    """Return logits N×K for films N×H×W uint8 that already have the network's input size."""
-    network.eval()
-    parts = [
-        network(to_input(torch.from_numpy(pixels[start : start + batch]).float() / 255, spec)).numpy()
-        for start in range(0, len(pixels), batch)
-    ]
-    return np.concatenate(parts).astype(np.float32)

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from hilum.errors import ConfigError
 from hilum.registry import load_bundle
+from hilum.training.architecture import new_network
 from hilum.training.config import NetworkConfig, Pretraining, TrainingConfig
 from hilum.training.finished import load_run
 from hilum.training.from_onnx import load_graph, scale_and_shift
-from hilum.training.networks import BUILDERS, Network
+from hilum.training.networks import Network
 from hilum.training.splits import split_table
 
 PUBLIC = {
@@ -32,7 +33,7 @@ def build_network(config: NetworkConfig, sample: Tensor) -> Network:
     ``sample``: some normalised films, N×3×H×W, on which the batch norms of a network that comes without any are estimated.
     Raises ``ConfigError`` if ``initial_path`` is missing or holds another trunk, ``BundleError`` for a broken bundle.
     """
-    network = BUILDERS[config.architecture](len(config.trained_outputs))
+    network = new_network(config.architecture, len(config.trained_outputs))
     if config.initial == "random":
         _he_initialise(network)
     elif config.initial == "efficientnet-lite0":
@@ -83,6 +84,7 @@ def first_experiment(config: TrainingConfig, first: Pretraining) -> TrainingConf
     return replace(
         config,
         data=data,
+        network=replace(config.network, trainable="all"),
         trained_on=replace(config.trained_on, dataset=first.dataset),
         fit=replace(config.fit, phases=first.phases),
         distillation=first.distillation,

@@ -46,7 +46,10 @@ class Head(nn.Module):
         self.logits = nn.Linear(hidden, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        pooled = self.pool(features).flatten(1)
+        return self.from_pooled(self.pool(features).flatten(1))
+
+    def from_pooled(self, pooled: Tensor) -> Tensor:
+        """Return logits N×K for feature maps that are averaged already, N×C."""
         logits: Tensor = self.logits(self.dropout(functional.relu(self.hidden(pooled))))
         return logits
 
@@ -60,7 +63,11 @@ class LinearHead(nn.Module):
         self.logits = nn.Linear(channels, outputs)
 
     def forward(self, features: Tensor) -> Tensor:
-        logits: Tensor = self.logits(self.pool(features).flatten(1))
+        return self.from_pooled(self.pool(features).flatten(1))
+
+    def from_pooled(self, pooled: Tensor) -> Tensor:
+        """Return logits N×K for feature maps that are averaged already, N×C."""
+        logits: Tensor = self.logits(pooled)
         return logits
 
 

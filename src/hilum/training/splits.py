@@ -25,8 +25,9 @@ class Splits:
 def split_table(data: Data) -> Splits:
     """Read the table and split it by patient; only films of the configured sources, views and sizes stay.
 
-    Uncertain labels are decided for the training films only. Raises ``ConfigError`` where hold-out and validation share patients,
-    or where the data set has no official split and one is asked for.
+    Uncertain labels are decided for the training films only. Without ``data.validation`` that side is empty, and everything but the
+    hold-out trains. Raises ``ConfigError`` where hold-out and validation share patients, or where the data set has no official
+    split and one is asked for.
     """
     everything = open_table(data.table, data.layout, unmentioned=data.unmentioned, root=data.root)
     holdout, validation = (
@@ -36,18 +37,21 @@ def split_table(data: Data) -> Splits:
     if both := holdout & validation:
         raise ConfigError(f"{len(both)} patients stand in the hold-out and in the validation split. Expected none.")
     frontal = everything.where(lambda row: row.view in data.views)
-    judged = frontal.where(lambda row: _is_judged(row, data) and (row.original_width or 0) >= data.min_original_width)
+    judged = frontal.where(lambda row: is_judged(row, data) and (row.original_width or 0) >= data.min_original_width)
     more = frontal.where(lambda row: row.source in data.training_only and row.source not in data.sources)
     training = replace(everything, rows=judged.rows + more.rows).without_patients(holdout | validation)
     return Splits(settle_labels(training, data.uncertain), judged.of_patients(validation), judged.of_patients(holdout))
 
 
-def _is_judged(row: Row, data: Data) -> bool:
+def is_judged(row: Row, data: Data) -> bool:
+    """May a film calibrate and judge, and not only train?"""
     return row.source in data.sources if data.sources else row.source not in data.training_only
 
 
-def _patients(table: Table, chosen: Path, split: str) -> frozenset[str]:
-    """Return the patients of a file, or those whom the publisher put into a split."""
+def _patients(table: Table, chosen: Path | None, split: str) -> frozenset[str]:
+    """Return the patients of a file, or those whom the publisher put into a split; nobody where none is chosen."""
+    if chosen is None:
+        return frozenset()
     if chosen != OFFICIAL:
         return read_patients(chosen)
     patients = frozenset(row.patient for row in table.rows if row.split == split)
