@@ -24,6 +24,7 @@ import typer
 from fastapi.routing import APIRoute
 
 from hilum import __version__, cli, errors, gate, pipeline, registry
+from hilum.deidentify import read_rules
 from hilum.evaluation.record import Evaluation
 from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
@@ -125,11 +126,12 @@ def test_json_examples_parse(block):
 
 @blocks("toml")
 def test_toml_examples_are_valid(block, tmp_path):
-    """Every TOML block is what its page is about: settings, a sidecar or a training configuration."""
+    """Every TOML block is what its page is about: settings, a sidecar, regions or a training configuration."""
     path = tmp_path / "example.toml"
     path.write_text(block.text, "utf-8")
     readers = {
         "settings.md": load_settings,
+        "de-identify.md": read_rules,
         "own-models.md": read_sidecar,
         "keras-h5.md": read_sidecar,
         "train.md": read_config,
@@ -408,6 +410,12 @@ def test_figures_are_current():
     make = load(DOCS / "make_figures.py")
     for name, draw in make.FIGURES.items():
         assert (make.IMAGES / name).read_text("utf-8") == draw(), "run docs/make_figures.py"
+
+
+def test_the_tables_of_deidentification_are_current():
+    """docs/reference/deidentify.md is what docs/make_deidentify.py writes of the tables that the program obeys."""
+    make = load(DOCS / "make_deidentify.py")
+    assert make.PAGE.read_text("utf-8") == make.page(), "run docs/make_deidentify.py"
 
 
 def test_what_is_said_of_weights(tiny_folder, tiny_models, tmp_path, monkeypatch):

@@ -6,7 +6,8 @@
     ├── InputError                  what was given can't be used
     │   ├── UnreadableImage         no decoder can make a film of these bytes
     │   ├── UnsupportedSyntax       a known format in an encoding that is not read here
-    │   └── ImageTooLarge           beyond the limits on bytes, pixels or memory
+    │   ├── ImageTooLarge           beyond the limits on bytes, pixels or memory
+    │   └── BurnedInText            a patient's name may stand in the picture itself
     ├── BundleError                 a model can't be used
     │   ├── BundleNotFound
     │   ├── HashMismatch            a file is not the one that its record names
@@ -53,6 +54,12 @@ class ImageTooLarge(InputError):
     """The image is beyond the limits on bytes, pixels or memory."""
 
     code = "image_too_large"
+
+
+class BurnedInText(InputError):
+    """A patient's name may stand in the picture itself, and nobody said where."""
+
+    code = "burned_in_text"
 
 
 class BundleError(HilumError):

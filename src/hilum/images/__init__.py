@@ -13,7 +13,7 @@ from hilum.images.raster import read_raster
 from hilum.images.sniff import sniff
 from hilum.records import Radiograph
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "read_image"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "read_bytes", "read_image"]
 
 
 def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
@@ -23,7 +23,7 @@ def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> R
     UnsupportedSyntax or ImageTooLarge, whose messages neither name the file nor repeat what stands in it, and Busy where no
     process can be started.
     """
-    data = source if isinstance(source, bytes) else _read_file(Path(source), limits)
+    data = source if isinstance(source, bytes) else read_bytes(Path(source), limits)
     check_bytes(len(data), limits)
     kind = sniff(data)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -32,8 +32,8 @@ def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> R
     return read_raster(data, kind, sha256, limits)
 
 
-def _read_file(path: Path, limits: Limits) -> bytes:
-    """Return a regular file's bytes, at most one more than the limit allows."""
+def read_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Return a regular file's bytes, at most one more than the limit allows. Raises UnreadableImage, without its name."""
     problem = "The file can't be read. Check that it exists and may be read."
     try:
         # A pipe or a device would block or never end.

@@ -97,7 +97,7 @@ class Header:
 
 def read_header(data: bytes, limits: Limits) -> Header:
     """Parse and check the header. Raises UnreadableImage, UnsupportedSyntax, ImageTooLarge, or what pydicom raises."""
-    dataset, syntax = _parse(data, limits)
+    dataset, syntax = read_data_set(data, limits, _TAGS)
     if "PixelData" not in dataset or not dataset["PixelData"].value:
         raise UnreadableImage("The DICOM object holds no pixel data, or is cut off before them. Expected an image.")
     against = stated(dataset)
@@ -143,12 +143,16 @@ def real(dataset: Dataset, keyword: str) -> float | None:
     return number
 
 
-def _parse(data: bytes, limits: Limits) -> tuple[Dataset, UID]:
+def read_data_set(data: bytes, limits: Limits, tags: list[int] | None = None) -> tuple[Dataset, UID]:
+    """Parse a data set, of ``tags`` only where they are given; return it with its pixels' transfer syntax.
+
+    Deflated is inflated. Raises ImageTooLarge, or what pydicom raises.
+    """
     if (start := _deflated_start(data)) is not None:
         inflated = BytesIO(_inflate(data, start, limits))
-        return read_dataset(inflated, False, True, specific_tags=_TAGS), ExplicitVRLittleEndian
+        return read_dataset(inflated, False, True, specific_tags=tags), ExplicitVRLittleEndian
     # Force: a file without preamble or file meta information is read as well.
-    dataset = dcmread(BytesIO(data), force=True, specific_tags=_TAGS)
+    dataset = dcmread(BytesIO(data), force=True, specific_tags=tags)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         implicit, little = dataset.original_encoding
