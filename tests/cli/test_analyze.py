@@ -144,13 +144,14 @@ def test_out_writes_a_file(hilum, folder, tmp_path):
 
 
 def test_reports_are_one_a_film(hilum, folder, tmp_path):
-    """--html writes a document a film, named by file and content, and reports the broken one on the error stream."""
+    """--html writes a document a film, named by file and content, and reports the broken one on the error stream, by its number."""
     (folder / "more" / "a.png").write_bytes((folder / "a.png").read_bytes() + b" ")
     done = hilum("analyze", folder, "--html", "--out", tmp_path / "reports")
     names = sorted(path.name for path in (tmp_path / "reports").iterdir())
     assert len(names) == 3
     assert [name.split("-")[0] for name in names] == ["a", "a", "c"]
-    assert "b.png" in done.err
+    assert done.err.startswith("film 2: ")
+    assert "b.png" not in done.err
     assert done.code == 1
 
 

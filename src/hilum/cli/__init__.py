@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from hilum.cli.evaluate import evaluate
 from hilum.cli.serve import serve
 from hilum.cli.train import train
 from hilum.errors import HilumError
+from hilum.logs import where
 
 app = typer.Typer(
     name="hilum",
@@ -34,5 +36,13 @@ def main() -> None:
     try:
         app()
     except HilumError as error:
-        Console(stderr=True).print(f"hilum: {error} ({error.code})", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(2)
+        _end(f"{error} ({error.code})")
+    except Exception as error:  # noqa: BLE001 - the edge: a traceback would quote what stands in a film, or its path
+        _end(
+            f"Something went wrong in the program, at {where(error)}. Report these places; they tell nothing of a film. (error)"
+        )
+
+
+def _end(why: str) -> NoReturn:
+    Console(stderr=True).print(f"hilum: {why}", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(2)

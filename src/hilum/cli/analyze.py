@@ -162,18 +162,24 @@ def to_line(answer: Answer) -> dict[str, object]:
 
 
 def write_reports(answers: Iterator[Answer], folder: Path) -> int:
-    """Write one HTML document a film into ``folder``; return how many files could not be read."""
+    """Write one HTML document a film into ``folder``; return how many files could not be read. Raises ConfigError.
+
+    A film that could not be is told by its number: the error stream is often kept, and a name may name the patient.
+    """
     from hilum.report import to_html
 
     failed = 0
     errors = Console(stderr=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    for answer in answers:
+    for number, answer in enumerate(answers, 1):
         if answer.analysis is None:
             failed += 1
-            errors.print(f"{answer.file}: {answer.error}", highlight=False, markup=False, soft_wrap=True)
+            errors.print(f"film {number}: {answer.error}", highlight=False, markup=False, soft_wrap=True)
             continue
         # Two films of one name in two folders must not overwrite each other's report.
         name = f"{Path(answer.file).stem}-{answer.analysis.source.sha256[:8]}.html"
-        (folder / name).write_bytes(to_html(answer.analysis, answer.image))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(to_html(answer.analysis, answer.image))
+        except OSError as error:
+            raise ConfigError(f"A report can't be written into the folder of --out: {error.strerror}.") from None
     return failed
