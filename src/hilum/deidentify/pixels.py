@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import uid
+from pydicom import dcmwrite, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, get_frame
 
@@ -16,6 +17,7 @@ from hilum.deidentify.codestream import blank_jpeg, blank_jpeg_2000
 from hilum.deidentify.regions import Region
 from hilum.deidentify.values import tags_of
 from hilum.errors import UnreadableImage, UnsupportedSyntax
+from hilum.images.apart import decode_apart
 from hilum.images.frame import decode_first
 from hilum.images.header import Header
 from hilum.images.limits import Limits, check_size
@@ -25,11 +27,11 @@ Frame = npt.NDArray[Any]
 _FRAMES, _PIXELS = 0x00280008, 0x7FE00010
 
 _LITTLE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian)
+_LOSSLESS = (uid.JPEGLossless, uid.JPEGLosslessSV1)
 _JPEG = (
     uid.JPEGBaseline8Bit,
     uid.JPEGExtended12Bit,
-    uid.JPEGLossless,
-    uid.JPEGLosslessSV1,
+    *_LOSSLESS,
     uid.JPEGLSLossless,
     uid.JPEGLSNearLossless,
 )
@@ -53,7 +55,7 @@ def put_pixels(new: Dataset, source: Dataset, header: Header, regions: tuple[Reg
         new["PixelData"].is_undefined_length = True
         return header.syntax
     check_size(header.width, header.height * header.frames, header.samples * header.dataset.BitsAllocated // 8, limits)
-    decoded = [decode_first(one) for one in _one_by_one(header)]
+    decoded = [_decoded(one, limits) for one in _one_by_one(header)]
     for frame, photometric in decoded:
         _blank(frame, regions, photometric, header)
     _describe(new, header, decoded[0][1])
@@ -152,6 +154,37 @@ def _with_pixels(dataset: Dataset, pixels: bytes) -> Dataset:
     one["PixelData"].VR = "OW"
     one.NumberOfFrames = 1
     return one
+
+
+def _decoded(header: Header, limits: Limits) -> tuple[Frame, str]:
+    """Return the stored values of a film of one frame, and their photometric interpretation.
+
+    Grey is decoded in another process, as all that is read here; colour is not, since that process makes it grey. Raises
+    UnsupportedSyntax for colour in an encoding whose decoder ends its own process over broken frames.
+    """
+    if header.samples == 1:
+        index = decode_apart(_file_of(header), limits).index.copy()
+        if header.syntax == uid.ExplicitVRBigEndian:
+            index = index.byteswap()  # an index into a table of shades may be in the file's order of bytes
+        return index.view(f"i{index.itemsize}") if _signed(header) else index, header.photometric
+    if header.syntax in _LOSSLESS:
+        raise UnsupportedSyntax("Colour in JPEG lossless can't be blanked here. Export the film uncompressed.")
+    frame, photometric = decode_first(header)
+    return frame.copy(), photometric
+
+
+def _file_of(header: Header) -> bytes:
+    """Return a file of nothing but a picture's samples and what describes them; the values of a palette are samples too."""
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = header.syntax
+    film.SOPClassUID, film.SOPInstanceUID = uid.SecondaryCaptureImageStorage, "2.25.0"
+    _describe(film, header, "MONOCHROME2")
+    film.add(header.dataset["PixelData"])
+    film["PixelData"].is_undefined_length = header.syntax.is_encapsulated
+    file = BytesIO()
+    dcmwrite(file, film, enforce_file_format=True)
+    return file.getvalue()
 
 
 def _blank(frame: Frame, regions: tuple[Region, ...], photometric: str, header: Header) -> None:
