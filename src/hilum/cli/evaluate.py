@@ -14,6 +14,8 @@ from hilum.cli.labelled import (
     MinOriginalWidth,
     Patients,
     SourceOption,
+    Split,
+    UnmentionedOption,
     boxed_films,
     choose_films,
     this_command,
@@ -32,6 +34,8 @@ def evaluate(
     models: Models = None,
     min_original_width: MinOriginalWidth = 0,
     source: SourceOption = "",
+    split: Split = "",
+    unmentioned: UnmentionedOption = "ignore",
     boxes: Annotated[
         Path | None, typer.Option(help="Boxes that readers drew, a CSV, to judge heat maps by.", show_default=False)
     ] = None,
@@ -47,7 +51,7 @@ def evaluate(
     from hilum.evaluation.scoring import score_table
 
     engine = open_chosen(bundles, models)
-    table = choose_films(data, patients, min_original_width, source)
+    table = choose_films(data, patients, min_original_width, source, split, unmentioned)
     boxed = {} if boxes is None else boxed_films(boxes, data)
     with_heatmaps = {film.image for films in boxed.values() for film in films}
     scores = score_table(engine, table, with_bar(table), with_heatmaps)

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from hilum.datasets.labels import Unmentioned
 from hilum.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -24,20 +25,39 @@ Data = Annotated[Path, typer.Option(help="Labelled films: a CSV, or a data set's
 Patients = Annotated[Path | None, typer.Option(help="Only these patients, a CSV with the column patient_id.")]
 MinOriginalWidth = Annotated[int, typer.Option(help="Leave out films made from smaller originals.")]
 SourceOption = Annotated[str, typer.Option(help="Only sources whose name begins so.")]
+Split = Annotated[str, typer.Option(help="Only this part of the publisher's own split: train, validation or test.")]
+UnmentionedOption = Annotated[
+    Unmentioned, typer.Option(help="What a finding becomes that the report does not mention.")
+]
 
 
-def choose_films(data: Path, patients: Path | None, min_original_width: int = 0, source: str = "") -> Table:
-    """Return the films of a table that the options leave. Raises ``DatasetError`` where none is left."""
+def choose_films(
+    data: Path,
+    patients: Path | None,
+    min_original_width: int = 0,
+    source: str = "",
+    split: str = "",
+    unmentioned: Unmentioned = "ignore",
+) -> Table:
+    """Return the films of a table that the options leave, without laterals. Raises ``DatasetError`` where none is left."""
     from hilum.datasets.layouts import open_table
     from hilum.datasets.split import read_patients
+    from hilum.datasets.table import FRONTAL
 
-    table = open_table(data).where(
-        lambda row: (row.original_width or 0) >= min_original_width and row.source.startswith(source)
+    table = open_table(data, unmentioned=unmentioned).where(
+        lambda row: (
+            row.view in FRONTAL
+            and (row.original_width or 0) >= min_original_width
+            and row.source.startswith(source)
+            and (not split or row.split == split)
+        )
     )
     if patients is not None:
         table = table.of_patients(read_patients(patients))
     if not table.rows:
-        raise DatasetError("No film of the table is left. Look at --patients, --min-original-width and --source.")
+        raise DatasetError(
+            "No film of the table is left. Look at --patients, --min-original-width, --source and --split."
+        )
     return table
 
 

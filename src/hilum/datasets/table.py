@@ -10,6 +10,9 @@ import numpy as np
 
 from hilum.records import Array
 
+FRONTAL = ("PA", "AP", "")
+"""Views of films that are read here; an empty one is not known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

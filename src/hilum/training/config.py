@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveInt, StringCon
 
 from hilum.datasets.labels import Uncertain, Unmentioned
 from hilum.datasets.layouts import Layout
+from hilum.datasets.table import FRONTAL
 from hilum.errors import ConfigError
 from hilum.records import Slot
 
@@ -39,7 +40,7 @@ class Data:
     """What uncertain labels become for training, all of them or by finding; to calibrate and judge they are unknown."""
     unmentioned: Unmentioned = "ignore"
     """What a finding becomes that the report does not mention."""
-    views: tuple[str, ...] = ("PA", "AP", "")
+    views: tuple[str, ...] = FRONTAL
     """Views to take; an empty one is not known. Without laterals by default."""
     root: Path | None = None
     """Folder that the table's image paths start from; the table's own by default."""
