@@ -49,3 +49,31 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A configuration that is not there is a ConfigError."""
     with pytest.raises(ConfigError, match="does not exist"):
         read_config(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "initial", "message"),
+    [
+        ("ResNet50", "random", "network.architecture"),
+        ("MobileNetV2", "timm", "begins with timm:"),
+        ("timm:resnet18", "bundle", "can't start from bundle"),
+    ],
+)
+def test_a_start_must_fit_its_architecture(architecture: str, initial: str, message: str) -> None:
+    """An architecture that nobody has, and weights that it can't start from, are refused before the first film is read."""
+    content = json.loads(config_to_json(read_config(EXAMPLES / "mobilenetv2.toml")))
+    content["network"] |= {"architecture": architecture, "initial": initial}
+    with pytest.raises(ConfigError, match=message):
+        config_from_dict(content)
+    content["network"] |= {"architecture": "timm:resnet18", "initial": "timm"}
+    assert config_from_dict(content).network.architecture == "timm:resnet18"
+
+
+def test_teachers_must_be_there_and_named() -> None:
+    """Distillation without a teacher, a file of nobody's scores, and names of nobody are refused."""
+    content = json.loads(config_to_json(read_config(EXAMPLES / "mobilenetv2.toml")))
+    for wrong in ({}, {"soft_labels": "scores.csv"}, {"runs": ["a"], "teachers": ["somebody"]}):
+        with pytest.raises(ConfigError, match="distillation"):
+            config_from_dict(content | {"distillation": wrong})
+    good = content | {"distillation": {"soft_labels": "scores.csv", "teachers": ["somebody"]}}
+    assert config_from_dict(good).distillation is not None

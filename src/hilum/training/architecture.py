@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hilum.records import InputSpec
-from hilum.training.networks import BUILDERS, Network
+from hilum.training.networks import BUILDERS, Head, Network
+from hilum.training.timm_trunk import TIMM, normalisation, timm_trunk
 
 INPUT_SIZE = 224
 SCALING = {
@@ -17,10 +18,19 @@ SCALING = {
 
 def input_spec(architecture: str, size: int = INPUT_SIZE) -> InputSpec:
     """Return what a network of this architecture takes."""
+    if architecture.startswith(TIMM):
+        return InputSpec(size, size, 3, 1.0, *normalisation(architecture.removeprefix(TIMM)))
     scale, mean, std = SCALING[architecture]
     return InputSpec(size, size, 3, scale, mean, std)
 
 
 def new_network(architecture: str, outputs: int) -> Network:
-    """Return a network of this architecture with weights that nothing was trained on yet."""
+    """Return a network of this architecture with weights that nothing was trained on yet.
+
+    A timm network's head is global average pooling → Dense(256, ReLU) → Dropout 0.4 → logits, whatever its own was. Raises
+    ``ConfigError`` where timm or the network is missing.
+    """
+    if architecture.startswith(TIMM):
+        trunk = timm_trunk(architecture.removeprefix(TIMM), INPUT_SIZE)
+        return Network(trunk, Head(trunk.channels, 256, outputs, 0.4))
     return BUILDERS[architecture](outputs)

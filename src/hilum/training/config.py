@@ -68,18 +68,30 @@ class NetworkConfig:
     """Which network, and where its weights start."""
 
     __pydantic_config__ = _STRICT
-    architecture: Literal["DenseNet121", "MobileNetV2", "HilumCNN", "EfficientNet-Lite0"]
+    architecture: Annotated[
+        str, StringConstraints(pattern=r"^(DenseNet121|MobileNetV2|HilumCNN|EfficientNet-Lite0|timm:[A-Za-z0-9_.]+)$")
+    ]
+    """One of ours, or ``timm:`` and timm's name of any network that it has."""
     outputs: tuple[str, ...]
     slot: Slot | None = None
     """Which of the three classic members this is; None for a further one."""
     auxiliary_outputs: tuple[str, ...] = ()
     """Trained beside ``outputs`` to shape the features, and left out of the bundle."""
-    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0", "run", "bundle"] = "random"
-    """``run``: an earlier training, on other films perhaps. ``bundle``: a finished member. Both of the same trunk."""
+    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0", "timm", "run", "bundle"] = "random"
+    """``timm``: the public weights of a timm network. ``run``: an earlier training, on other films perhaps. ``bundle``: a finished
+    member. The last two of the same trunk."""
     initial_path: Path | None = None
-    """The TFLite file for ``mobilenetv2-tflite``, the folder of the ``run`` or ``bundle``."""
+    """The TFLite file for ``mobilenetv2-tflite``, the folder of the ``run`` or ``bundle``; a file for ``timm`` to read instead of
+    downloading."""
     trainable: Annotated[str, StringConstraints(pattern=r"^(all|head|last:[1-9]\d*)$")] = "all"
     """``head``: the trunk stays as it starts. ``last:N``: so do all but the last N of its parts. Frozen batch norms stay fixed."""
+
+    def __post_init__(self) -> None:
+        of_timm = self.architecture.startswith("timm:")
+        if self.initial == "timm" and not of_timm:
+            raise ValueError('initial = "timm" needs an architecture that begins with timm:')
+        if self.initial not in ("random", "timm", "run") and of_timm:
+            raise ValueError(f'a timm network can\'t start from {self.initial}: expected "random", "timm" or "run"')
 
     @property
     def trained_outputs(self) -> tuple[str, ...]:

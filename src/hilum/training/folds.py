@@ -96,8 +96,8 @@ def _one_fold(
     if worker.leads:
         place.mkdir(exist_ok=True)
         write_patients(place / VALIDATION, patients)
+        log.info("fold %d: %d patients left out", fold, len(patients))
     worker.wait()
-    log.info("fold %d: %d patients left out", fold, len(patients))
     phases = config.folds.phases or config.fit.phases
     experiment = _experiment(config, f"{FOLDS}/{fold}", place / VALIDATION, phases)
     network = train(experiment, place, worker, load)

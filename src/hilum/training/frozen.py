@@ -16,6 +16,7 @@ from hilum.training.config import Augmentation, Fit
 from hilum.training.networks import Head, LinearHead, Network
 from hilum.training.predict import BATCH, input_batches, shrink, to_input
 from hilum.training.schedule import batch_seed
+from hilum.training.timm_trunk import TimmTrunk
 from hilum.training.workers import Worker
 
 
@@ -46,8 +47,9 @@ def freeze(network: Network, trainable: str) -> tuple[nn.Module, ...]:
 
 
 def trunk_parts(trunk: nn.Module) -> list[nn.Module]:
-    """Return the children of a trunk that hold weights, in order."""
-    return [child for child in trunk.children() if next(child.parameters(), None) is not None]
+    """Return the parts of a trunk that hold weights, in order."""
+    parts = trunk.parts() if isinstance(trunk, TimmTrunk) else trunk.children()
+    return [part for part in parts if next(part.parameters(), None) is not None]
 
 
 def set_training(network: Network, moving: tuple[nn.Module, ...]) -> None:

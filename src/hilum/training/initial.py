@@ -20,6 +20,7 @@ from hilum.training.finished import load_run
 from hilum.training.from_onnx import load_graph, scale_and_shift
 from hilum.training.networks import Network
 from hilum.training.splits import split_table
+from hilum.training.timm_trunk import TIMM, TimmTrunk, public_weights
 
 PUBLIC = {
     "mobilenetv2-tflite": "ImageNet-1k (TensorFlow's MobileNetV2 1.0/224, dequantised; Apache-2.0)",
@@ -35,9 +36,12 @@ def build_network(config: NetworkConfig, sample: Tensor) -> Network:
     """
     network = new_network(config.architecture, len(config.trained_outputs))
     if config.initial == "random":
-        _he_initialise(network)
+        if not isinstance(network.trunk, TimmTrunk):  # timm starts its networks as their papers say
+            _he_initialise(network)
     elif config.initial == "efficientnet-lite0":
         load_efficientnet_lite0(network.trunk)
+    elif isinstance(network.trunk, TimmTrunk) and config.initial == "timm":
+        network.trunk.load_public(config.initial_path)
     elif config.initial == "run":
         _load_trained(network, load_run(_path(config))[1])
     elif config.initial == "bundle":
@@ -101,6 +105,8 @@ def _lessons(config: TrainingConfig) -> Iterator[str]:
     network = config.network
     if network.initial in PUBLIC:
         yield PUBLIC[network.initial]
+    elif network.initial == "timm":
+        yield public_weights(network.architecture.removeprefix(TIMM), network.initial_path)
     elif network.initial == "run":
         yield from _whole(load_run(_path(network))[0])
     elif network.initial == "bundle":

@@ -74,7 +74,7 @@ class LinearHead(nn.Module):
 class Network(nn.Module):
     """A trunk (image N×3×H×W → feature map N×C×h×w) with its head."""
 
-    def __init__(self, trunk: nn.Sequential, head: Head | LinearHead) -> None:
+    def __init__(self, trunk: nn.Module, head: Head | LinearHead) -> None:
         super().__init__()
         self.trunk = trunk
         self.head = head

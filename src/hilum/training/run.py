@@ -25,6 +25,8 @@ from hilum.training.networks import Network
 from hilum.training.predict import mean_auroc, predict, shrink, to_input
 from hilum.training.soft_labels import soft_labels
 from hilum.training.splits import split_table
+from hilum.training.timm_trunk import TimmTrunk
+from hilum.training.to_onnx import network_to_onnx
 from hilum.training.workers import ALONE, Worker
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,8 @@ def train(config: TrainingConfig, folder: Path, worker: Worker = ALONE, load: Lo
     """Train to the end, going on from ``folder``'s checkpoint if there is one; return the averaged network.
 
     Saves the resolved configuration, checkpoints and history in ``folder``. Raises ``DatasetError`` if a patient or film stands on
-    both sides of a split, ``ConfigError`` if the folder holds a training of another configuration.
+    both sides of a split, ``ConfigError`` if the folder holds a training of another configuration, ``Incompatible`` for a timm
+    network that can't be written as a graph.
     """
     if worker.leads:
         claim(folder, config)
@@ -57,11 +60,14 @@ def train(config: TrainingConfig, folder: Path, worker: Worker = ALONE, load: Lo
     held = load(splits.holdout, config.data.film_size)
     refuse_leaks(find_leaks(splits.training, films, splits.holdout, held))
     spec = input_spec(config.network.architecture)
-    log.info("training on %d films of %d patients", len(films), len(splits.training.patients))
+    if worker.leads:
+        log.info("training on %d films of %d patients", len(films), len(splits.training.patients))
     sample = to_input(torch.from_numpy(shrink(films[:64], INPUT_SIZE)).float() / 255, spec)
     network = build_network(config.network, sample)
     if earlier is not None:
         network.load_state_dict(earlier.state_dict())
+    if isinstance(network.trunk, TimmTrunk) and worker.leads and not (folder / CHECKPOINT).exists():
+        network_to_onnx(network, len(config.network.outputs), INPUT_SIZE)  # refused now rather than after the training
     outputs = config.network.trained_outputs
     averaged = new_network(config.network.architecture, len(outputs))
     run = Run(network, averaged, config.fit, config.network.trainable, worker.device)
