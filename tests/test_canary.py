@@ -17,9 +17,11 @@ import io
 import logging
 import os
 import re
+import socket
 import struct
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,12 +32,21 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import DigitalXRayImageStorageForPresentation
 
-from hilum import cli
-from hilum.pipeline import Engine
+from hilum import cli, logs
+from hilum.cli.serve import address, http_server, listen
+from hilum.images import read_image
+from hilum.node.worker import Answer
+from hilum.pipeline import Engine, analyze
 from hilum.server.app import create_app
 from hilum.server.settings import Settings
+from hospital import LEFT_SOCKETS, running, settings_for, wait_for
 from sentinel import NAME, NUMBER, found_in, full_film, gradient, plain_film, put, rasters, written
+
+pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
 
 FILMS, OUT, KEY, RULES = "films", "out", "key", "regions.toml"
 BASE = "http://127.0.0.1:5000"
@@ -60,12 +71,13 @@ def films() -> dict[str, bytes]:
     accepted = full_film()
     accepted.StudyDate = "20200131"
     found = {"accepted.dcm": written(accepted), **{f"accepted.{kind}": data for kind, data in rasters()}}
-    found["refused.dcm"] = written(plain_film(Modality="CT", StudyDescription=NAME))
-    found["flat.dcm"] = written(plain_film(0 * gradient()))
-    found["large.dcm"] = written(plain_film(Rows=60_000, Columns=60_000))
+    found["plain.dcm"] = written(plain_film(PatientComments=NAME, SOPInstanceUID=f"1.2.{NUMBER}.11"))
+    found["refused.dcm"] = written(plain_film(Modality="CT", StudyDescription=NAME, SOPInstanceUID=f"1.2.{NUMBER}.12"))
+    found["flat.dcm"] = written(plain_film(0 * gradient(), SOPInstanceUID=f"1.2.{NUMBER}.13"))
+    found["large.dcm"] = written(plain_film(Rows=60_000, Columns=60_000, SOPInstanceUID=f"1.2.{NUMBER}.14"))
     found["cut.dcm"] = found["accepted.dcm"][:-5000]
     found["cut short.dcm"] = found["accepted.dcm"][:5000]
-    found["burned.dcm"] = written(plain_film(BurnedInAnnotation="YES"))
+    found["burned.dcm"] = written(plain_film(BurnedInAnnotation="YES", SOPInstanceUID=f"1.2.{NUMBER}.15"))
     for name, (tag, vr) in {
         "modality": (0x00080060, "CS"),
         "photometric": (0x00280004, "CS"),
@@ -154,6 +166,60 @@ def posted(path: str, **settings: Any) -> Route:
     return route
 
 
+def on_a_socket(scene: Scene) -> Seen:
+    """Serve as `hilum serve` does, with its own log at debug; send films, and what is no HTTP."""
+    with own_log():
+        server, listener = http_server(create_app(Settings(), scene.engine), Settings()), listen("127.0.0.1", 0)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            for name, data in films().items():
+                answer = httpx.post(f"{address(listener)}/api/ml-analyze", files={"image": (name, data)}, timeout=60)
+                yield f"answer {answer.status_code}", answer.content
+            for nonsense in (NAME, f"GET /{NAME} HTTP/9.9\r\n\r\n", f"POST / HTTP/1.1\r\n{NAME}\r\n\r\n"):
+                with socket.create_connection(listener.getsockname()[:2], timeout=10) as raw:
+                    raw.sendall(nonsense.encode())
+                    raw.shutdown(socket.SHUT_WR)
+                    yield "answer to no HTTP", raw.recv(4096)
+        finally:
+            server.should_exit = True
+            thread.join(30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def to_the_node(scene: Scene) -> Seen:
+    """Send the films by C-STORE to a node with its own log at debug.
+
+    Excepted: a film that waits lies in the spool as it came.
+    """
+
+    def read(data: bytes) -> Answer:
+        analysis = analyze(read_image(data), scene.engine)
+        return Answer((), analysis.verdict.accepted, tuple(reason.code for reason in analysis.verdict.reasons))
+
+    metrics_port = free_port()
+    with own_log(), running(settings_for(Path(), 1, metrics_port=metrics_port), read) as port:
+        entity = AE("CALLER")
+        entity.add_requested_context(DigitalXRayImageStorageForPresentation)
+        association = entity.associate("127.0.0.1", port, ae_title="HILUM")
+        for data in (data for name, data in films().items() if name.endswith(".dcm")):
+            with contextlib.suppress(Exception):  # what this caller can't even encode
+                yield "status", repr(association.send_c_store(dcmread(io.BytesIO(data))))
+        association.release()
+        page = f"http://127.0.0.1:{metrics_port}/metrics"
+        wait_for(
+            lambda: 'state="waiting"} 0.0' in httpx.get(page).text and 'state="working"} 0.0' in httpx.get(page).text
+        )
+        yield "metrics", httpx.get(page).text
+    for path in sorted(Path("spool").rglob("*")):
+        yield "name of a file", path.name
+        yield from [("journal", path.read_bytes())] if "journal" in path.name else []
+
+
 ROUTES: dict[str, Route] = {
     "hilum analyze": command("analyze", FILMS),
     "hilum analyze --json": command("analyze", FILMS, "--json"),
@@ -167,6 +233,8 @@ ROUTES: dict[str, Route] = {
     "POST /api/v1/analyze with the film": posted("/api/v1/analyze?film=true"),
     "POST, refused by a parameter": posted(f"/api/ml-analyze?film={NAME}"),
     "POST, body too large": posted("/api/ml-analyze", max_upload_bytes=1024),
+    "hilum serve": on_a_socket,
+    "hilum node": to_the_node,
     "POST, unknown key": posted("/api/ml-analyze", api_key_hashes=("0" * 64,)),
 }
 
@@ -207,6 +275,22 @@ def logged() -> Iterator[io.StringIO]:
     finally:
         root.removeHandler(handler)
         root.setLevel(level)
+
+
+@contextlib.contextmanager
+def own_log() -> Iterator[None]:
+    """Configure the service's log at debug, on the captured stream, and undo it all."""
+    loggers = [logging.getLogger(name) for name in (None, "hilum", "uvicorn")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
+    hooks = threading.excepthook, sys.unraisablehook
+    try:
+        logs.configure("debug")
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
+        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
+            logger.setLevel(level)
 
 
 @pytest.fixture
@@ -278,6 +362,15 @@ def test_a_leak_is_seen(leak, where, scene):
         yield "nothing", ""
 
     assert where in {place for place, _ in leaks(route, scene)}
+
+
+@pytest.mark.parametrize(
+    ("name", "event"), [("hilum serve", "INFO request id="), ("hilum node", "INFO analyzed film=")]
+)
+def test_the_log_of_a_service_is_seen(name, event, scene):
+    """Where nothing would be written, nothing could leak: the services' own logs are among what is looked at."""
+    list(ROUTES[name](scene))
+    assert event in scene.capture.readouterr().err
 
 
 def test_a_temporary_file_is_seen(scene):

@@ -42,3 +42,33 @@ log.info("request id=1")
     assert done.stdout == ""
     assert done.stderr.endswith(" INFO request id=1\n")
     assert done.stderr.count("\n") == 1
+
+
+def test_an_exception_is_told_without_its_message():
+    """A traceback's last line may quote a film: in a record, at a thread's end and in a destructor, only places are told."""
+    program = """
+import gc, logging, threading
+from hilum import logs
+logs.configure("debug")
+def fail():
+    raise ValueError("DOE^JANE")
+class Odd:
+    def __del__(self):
+        fail()
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+odd = Odd()
+del odd
+gc.collect()
+try:
+    fail()
+except ValueError:
+    logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "DOE" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("fail>ValueError") == 3
+    for event in ("ERROR thread ended at=", "ERROR not raised at=", "ERROR Exception in ASGI application"):
+        assert event in done.stderr

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 
 def configure(level: str) -> None:
-    """Send our own events to standard error; silence libraries, whose warnings may quote a film's header."""
+    """Send our own events to standard error; silence libraries, whose warnings may quote a film's header.
+
+    What ends a thread or can't be raised is told by its places, as any exception is.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_WithoutMessages("%(asctime)s %(levelname)s %(message)s"))
     for name in ("hilum", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
@@ -21,6 +26,19 @@ def configure(level: str) -> None:
     # Without a handler at the root, Python prints other loggers' warnings by itself.
     logging.getLogger().handlers = [logging.NullHandler()]
     warnings.simplefilter("ignore")
+    threading.excepthook = lambda ended: _tell("thread ended", ended.exc_value)
+    sys.unraisablehook = lambda lost: _tell("not raised", lost.exc_value)
+
+
+class _WithoutMessages(logging.Formatter):
+    """Writes of an exception its places and class; a traceback ends with the message, which may quote the input."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        return "" if ei[1] is None else where(ei[1])
+
+
+def _tell(event: str, error: BaseException | None) -> None:
+    logging.getLogger("hilum").error(line(event, {"at": error and where(error)}))
 
 
 def line(event: str, fields: Mapping[str, object]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 from hilum import pipeline
 
 
@@ -28,3 +30,13 @@ def test_a_report_that_cannot_be_written_does_not_name_the_film(hilum, tiny_mode
         assert done.code == 2
         assert "config_error" in done.err
         assert "DOE" not in done.out + done.err
+
+
+def test_a_crash_writes_no_memory(hilum, tiny_models):
+    """A core file would hold the films in memory; none is written by a command, nor by what it starts."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    try:
+        hilum("models", "list")
+        assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import typer
@@ -33,6 +34,7 @@ app.add_typer(datasets.app, name="datasets")
 
 def main() -> None:
     """Run the command line. What can't be done at all ends with exit code 2 and says why."""
+    forbid_core_dumps()
     try:
         app()
     except HilumError as error:
@@ -41,6 +43,14 @@ def main() -> None:
         _end(
             f"Something went wrong in the program, at {where(error)}. Report these places; they tell nothing of a film. (error)"
         )
+
+
+def forbid_core_dumps() -> None:
+    """Let no crash of a decoder or engine write this process's memory, films among it, to disk, where the system can say so."""
+    with suppress(ImportError):  # Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _end(why: str) -> NoReturn:
