@@ -98,6 +98,15 @@ def test_folds_leave_out_whom_they_are_told_to(hilum, folder, tmp_path):
     assert sorted(map(sorted, dealt)) == [["P2"], ["P3"]]
 
 
+def test_a_part_of_the_publishers_split_can_be_split_again(hilum, folder, tmp_path):
+    """Only patients of the part that is named are dealt; a part that there is not is refused."""
+    done = hilum("datasets", "split", folder, "--split", "test", "--folds", 2, "--out", tmp_path / "folds")
+    assert done.code == 0
+    assert read_patients(tmp_path / "folds" / "fold-1.csv") <= {"P2", "P3"}
+    none = hilum("datasets", "split", folder, "--split", "later", "--folds", 2, "--out", tmp_path / "more")
+    assert (none.code, "no such part" in none.err) == (2, True)
+
+
 @pytest.mark.parametrize("options", [(), ("--fraction", "0.5", "--folds", "2")])
 def test_split_needs_one_way(hilum, folder, options):
     """Neither or both of --fraction and --folds is refused."""

@@ -31,6 +31,12 @@ def test_an_empty_label_is_unknown_and_never_absent(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.labels(("Lesion", "Edema")), [[1, np.nan], [0, 1]])
 
 
+def test_columns_that_are_not_understood_are_named(tmp_path: Path) -> None:
+    """A misspelt finding is not read, and is named among what was left out."""
+    table = read_table(write(tmp_path / "t.csv", "file,patient_id,licence,Edema,Efusion\na,P1,CC0,1,1\n"))
+    assert table.dropped == ("Efusion",)
+
+
 def test_tables_divide_by_patient(tmp_path: Path) -> None:
     """of_patients and without_patients share no patient and lose no row."""
     table = read_table(write(tmp_path / "t.csv", "file,patient_id,Edema\na,P1,1\nb,P2,0\nc,P1,0\n"))

@@ -14,6 +14,7 @@ from hilum.errors import ConfigError
 from hilum.training.config import OFFICIAL, Data, config_from_dict, config_to_json, read_config
 from hilum.training.initial import first_experiment
 from hilum.training.splits import split_table
+from tiny_chexpert import HEADER, TRAIN, VALID, make
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_default" / "hilumcnn.toml"
 LABELS = """file,patient_id,source,view,split,orig_width,Edema,Effusion
@@ -66,6 +67,15 @@ def test_a_split_that_the_publisher_lacks_is_refused(data: Data) -> None:
     data.table.write_text(LABELS.replace("test", "train"))
     with pytest.raises(ConfigError, match=r"no official test patients.*hilum datasets split"):
         split_table(data)
+
+
+def test_films_that_are_not_there_are_said(data: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A training on a part of a data set says how many films it does without."""
+    folder = make(tmp_path / "chexpert", without="patient00004", train=HEADER + TRAIN, valid=HEADER + VALID)
+    write_patients(tmp_path / "holdout.csv", {"patient00001"})
+    splits = split_table(replace(data, table=folder, holdout=tmp_path / "holdout.csv"))
+    assert "1 films that the data set lists are not there" in caplog.text
+    assert splits.training.patients == ("patient00002", "patient00003")
 
 
 def test_a_configuration_names_layouts_and_policies(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def print_description(description: Description, console: Console) -> None:
         console.print(Text(f"{description.not_there} films are listed and not there", style="yellow"))
     if description.dropped:
         console.print(
-            Text(f"Labels without a counterpart here, left out: {', '.join(description.dropped)}", style="yellow"),
+            Text(f"Columns without a counterpart here, left out: {', '.join(description.dropped)}", style="yellow"),
             soft_wrap=True,
         )
     grid = Grid("Finding", box=None, padding=(0, 2, 0, 0))
@@ -96,6 +96,9 @@ def split(
         list[Path] | None,
         typer.Option(help="Leave these patients out, a CSV with the column patient_id; may be repeated."),
     ] = None,
+    part: Annotated[
+        str, typer.Option("--split", help="Only patients of this part of the publisher's own split, such as train.")
+    ] = "",
     layout: LayoutOption = None,
 ) -> None:
     """Split by patient so that each finding keeps its share; the same data and seed give the same split."""
@@ -104,7 +107,11 @@ def split(
 
     if (fraction is None) == (folds is None):
         raise ConfigError("Expected either --fraction or --folds.")
-    table = open_table(data, layout)
+    table = open_table(data, layout).where(lambda row: not part or row.split == part)
+    if not table.rows:
+        raise ConfigError(
+            "The data set's own split has no such part. Expected train, validation or test, or no --split."
+        )
     for path in without or ():
         table = table.without_patients(read_patients(path))
     if fraction is not None:

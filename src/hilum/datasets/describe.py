@@ -33,7 +33,7 @@ class Description:
     not_there: int
     """Films that are listed and not in the folder."""
     dropped: tuple[str, ...]
-    """The publisher's label columns that have no counterpart among our findings."""
+    """Columns that have no counterpart here: the publisher's labels, a plain table's columns."""
     views: Mapping[str, int]
     sexes: Mapping[str, int]
     age: tuple[float, float, float] | None

@@ -13,6 +13,20 @@ from hilum.findings import OUTPUTS, canonical
 DEFAULT_NAME = "labels.csv"
 EXPECTED = "labels.csv beside its images, with the columns file and patient_id and one for each finding"
 _REQUIRED = ("file", "patient_id")
+_KNOWN = (
+    *_REQUIRED,
+    "source",
+    "view",
+    "age",
+    "sex",
+    "label_source",
+    "orig_width",
+    "study_id",
+    "split",
+    "image_licence",
+    "licence",
+    "label_licence",
+)
 
 
 def matches(folder: Path) -> bool:
@@ -26,7 +40,7 @@ def read_table(path: str | Path, root: Path | None = None) -> Table:
     Columns: ``file`` (relative to ``root``, by default the CSV's folder) and ``patient_id`` are required; ``source``, ``view``,
     ``age``, ``sex``, ``label_source``, ``orig_width``, ``study_id``, ``split``, ``image_licence`` (or ``licence``) and
     ``label_licence`` are read where they are; every column whose name is a finding (or a publisher's name for one) holds 1, 0,
-    -1 for uncertain, or nothing for unknown. Other columns are ignored.
+    -1 for uncertain, or nothing for unknown. Other columns are left out, and named in the table.
 
     Raises ``DatasetError`` for a missing column, no finding at all, or a label that is none of these.
     """
@@ -40,7 +54,8 @@ def read_table(path: str | Path, root: Path | None = None) -> Table:
                 f"The table has {len(columns)} columns, but not one for a finding. Expected one for each ({', '.join(OUTPUTS)})."
             )
         rows = tuple(_row(number, cells, outputs) for number, cells in enumerate(lines, start=2))
-    return Table(root or path.parent, rows)
+    dropped = tuple(column for column in columns if column not in _KNOWN and column not in outputs)
+    return Table(root or path.parent, rows, dropped=dropped)
 
 
 def _row(number: int, cells: Cells, outputs: Mapping[str, str]) -> Row:

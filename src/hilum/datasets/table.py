@@ -56,7 +56,7 @@ class Table:
     layout: str = "csv"
     """Which of the layouts the table was read from."""
     dropped: tuple[str, ...] = ()
-    """The publisher's label columns that have no counterpart among the findings."""
+    """Columns that have no counterpart here: the publisher's labels that are none of our findings, a plain table's columns."""
     absent: int = 0
     """Films that the publisher lists and the folder lacks; they have no row."""
 

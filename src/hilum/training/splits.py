@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hilum.datasets.split import read_patients
 from hilum.datasets.table import Row, Table
 from hilum.errors import ConfigError
 from hilum.training.config import OFFICIAL, Data
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ def split_table(data: Data) -> Splits:
     split and one is asked for.
     """
     everything = open_table(data.table, data.layout, unmentioned=data.unmentioned, root=data.root)
+    if everything.absent:
+        log.warning("%d films that the data set lists are not there", everything.absent)
     holdout, validation = (
         _patients(everything, data.holdout, "test"),
         _patients(everything, data.validation, "validation"),
