@@ -33,7 +33,7 @@ def soft_labels(
     kept = folder / SOFT_LABELS
     if worker.leads and not kept.exists():
         partial = kept.with_suffix(".partial.npy")
-        np.save(partial, _mean(_teachers(config.distillation, table, films, config.network.trained_outputs)))
+        np.save(partial, _mean(_teachers(config.distillation, config.network.trained_outputs, table, films, worker)))
         partial.replace(kept)
     worker.wait()
     return np.asarray(np.load(kept), dtype=np.float32)
@@ -46,8 +46,10 @@ def teachers(distillation: Distillation | None) -> tuple[str, ...]:
     return (*(read_run_config(run).bundle.id for run in distillation.runs), *distillation.teachers)
 
 
-def _teachers(distillation: Distillation, table: Table, films: Bytes, outputs: tuple[str, ...]) -> list[Array]:
-    scores = [_run_scores(run, films, outputs) for run in distillation.runs]
+def _teachers(
+    distillation: Distillation, outputs: tuple[str, ...], table: Table, films: Bytes, worker: Worker
+) -> list[Array]:
+    scores = [_run_scores(run, films, outputs, worker) for run in distillation.runs]
     if distillation.soft_labels is not None:
         scores.append(read_soft_labels(distillation.soft_labels, table, outputs))
     return scores
@@ -61,9 +63,9 @@ def _mean(scores: list[Array]) -> Array:
         return np.asarray(np.nansum(stacked, axis=0) / known, dtype=np.float32)
 
 
-def _run_scores(run: Path, films: Bytes, outputs: tuple[str, ...]) -> Array:
+def _run_scores(run: Path, films: Bytes, outputs: tuple[str, ...], worker: Worker) -> Array:
     teacher, network = load_run(run)
-    logits = predict(network, shrink(films, INPUT_SIZE), input_spec(teacher.network.architecture))
+    logits = predict(network.to(worker.device), shrink(films, INPUT_SIZE), input_spec(teacher.network.architecture))
     column = {name: index for index, name in enumerate(teacher.network.trained_outputs)}
     scores = np.full((len(films), len(outputs)), np.nan, dtype=np.float32)
     for index, name in enumerate(outputs):
