@@ -13,6 +13,7 @@ import io
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from hilum.images import DEFAULT_LIMITS, Limits, apart
+from hilum.images import DEFAULT_LIMITS, ENOUGH, Limits, apart
 from hilum.images.apart import decode_apart
 from hilum.images.dicom import decode
 
@@ -110,6 +111,8 @@ def main() -> None:
         decode_apart(data, DEFAULT_LIMITS)
         there = cost(decode_apart, data, *apart.waiting())
         print(f"{name:24}{len(data) / 2**20:10.1f}{here:8.0f}{there:8.0f}{there - here:8.1f}{peak():10.0f}", flush=True)
+    half = cost(partial(decode, enough=ENOUGH), files["JPEG 2000"])
+    print(f"{'JPEG 2000, half size':24}{len(files['JPEG 2000']) / 2**20:10.1f}{half:8.0f}", flush=True)
     decode_apart(files["explicit little endian"], DEFAULT_LIMITS)
     print(f"The first film, which a process is started for: {spent(*apart.waiting()) - 1000 * time.process_time():.0f}")
 

@@ -291,8 +291,8 @@ def test_burned_in_text_is_refused():
 
 
 def test_other_objects_and_pictures_are_refused():
-    """Reports, other modalities, PNG and JPEG, and films that nothing can be keyed to."""
-    for change in ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, {"Modality": "CT"}):
+    """Reports, other modalities, stored bits at the top of their words, PNG and JPEG, and films that nothing can be keyed to."""
+    for change in ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11"}, {"Modality": "CT"}, {"HighBit": 15}):
         with pytest.raises(UnsupportedSyntax):
             deidentify(written(plain_film(**change)), KEYED)
     for _, data in rasters():

@@ -140,6 +140,12 @@ def lossless(tmp_path: Path) -> Callable[[bytes], bytes]:
     return lambda data: transcoded(data, tmp_path, gdcm.TransferSyntax.JPEGLosslessProcess14_1)
 
 
+@pytest.fixture
+def transcode(tmp_path: Path) -> Callable[[bytes, int], bytes]:
+    """``transcode(data, syntax)`` → the file's bytes with its pixels as GDCM writes them."""
+    return lambda data, syntax: transcoded(data, tmp_path, syntax)
+
+
 @pytest.fixture(scope="session")
 def real_files() -> dict[str, bytes]:
     """One small film in each encoding, with a name in every DICOM header."""

@@ -88,12 +88,12 @@ def find_films(paths: list[Path]) -> Iterator[Path]:
 
 def answer_all(files: list[Path], engine: Engine) -> Iterator[Answer]:
     """Yield an answer for each file, in order."""
-    from hilum.images import read_image
+    from hilum.images import ENOUGH, read_image
     from hilum.pipeline import analyze as analyze_image
 
     for file in files:
         try:
-            image = read_image(file)
+            image = read_image(file, enough=ENOUGH)
         except InputError as error:
             yield Answer(str(file), error=error)
         else:

@@ -43,6 +43,8 @@ def put_pixels(new: Dataset, source: Dataset, header: Header, regions: tuple[Reg
 
     Raises UnsupportedSyntax, UnreadableImage, ImageTooLarge, or whatever a decoder raises.
     """
+    if header.high_bit != header.bits - 1:
+        raise UnsupportedSyntax("The stored bits do not end at the lowest bit of their word. Export the film again.")
     if not (regions or _needs_decoding(source, header)):
         if header.syntax in _LITTLE:
             _describe(new, header, header.photometric)
@@ -169,7 +171,7 @@ def _decoded(header: Header, limits: Limits) -> tuple[Frame, str]:
         return index.view(f"i{index.itemsize}") if _signed(header) else index, header.photometric
     if header.syntax in _LOSSLESS:
         raise UnsupportedSyntax("Colour in JPEG lossless can't be blanked here. Export the film uncompressed.")
-    frame, photometric = decode_first(header)
+    frame, photometric, _ = decode_first(header)
     return frame.copy(), photometric
 
 

@@ -13,11 +13,17 @@ from hilum.images.raster import read_raster
 from hilum.images.sniff import sniff
 from hilum.records import Radiograph
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "read_bytes", "read_image"]
+__all__ = ["DEFAULT_LIMITS", "ENOUGH", "Limits", "read_bytes", "read_image"]
+
+ENOUGH = 1024
+"""Pixels of a film's shorter side that networks and screens have no use for more of."""
 
 
-def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> Radiograph:
+def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS, enough: int | None = None) -> Radiograph:
     """Read one film, from its bytes or from the file at a path: float32, H×W, 0–1, bright = dense.
+
+    With ``enough``, a film may come at a half, a quarter … of its resolution, its shorter side still at least so many pixels, where
+    that saves much: of DICOM in JPEG 2000, with a window. Its notes say so, and its size is the one it came in.
 
     Its format is told by its content, never by its name. DICOM is decoded in another process. Raises UnreadableImage,
     UnsupportedSyntax or ImageTooLarge, whose messages neither name the file nor repeat what stands in it, and Busy where no
@@ -28,7 +34,7 @@ def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS) -> R
     kind = sniff(data)
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
-        return decode_apart(data, limits).film(sha256)
+        return decode_apart(data, limits, enough).film(sha256)
     return read_raster(data, kind, sha256, limits)
 
 

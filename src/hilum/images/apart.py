@@ -18,7 +18,7 @@ from threading import Lock, Timer
 from typing import BinaryIO, cast
 
 from hilum.errors import Busy, InputError, UnreadableImage
-from hilum.images.decoded import Channel, Decoded, receive_answer, send_request
+from hilum.images.decoded import Channel, Decoded, Request, receive_answer, send_request
 from hilum.images.limits import Limits
 
 
@@ -49,14 +49,14 @@ _inherited: list[Process] = []
 _lock = Lock()
 
 
-def decode_apart(data: bytes, limits: Limits) -> Decoded:
-    """Decode a DICOM file's first frame in another process. Safe to call from several threads.
+def decode_apart(data: bytes, limits: Limits, enough: int | None = None) -> Decoded:
+    """Decode a DICOM file's first frame in another process; ``enough``: see ``read_image``. Safe to call from several threads.
 
     Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge, and Busy where no process can be started.
     """
     process = _take()
     try:
-        answer = _ask(process, data, limits)
+        answer = _ask(process, Request(data, limits, enough))
     except BaseException:
         # Its next answer would be to this film.
         _end(process)
@@ -75,14 +75,14 @@ def decode_apart(data: bytes, limits: Limits) -> Decoded:
     raise answer
 
 
-def _ask(process: Process, data: bytes, limits: Limits) -> Decoded | InputError | None:
+def _ask(process: Process, request: Request) -> Decoded | InputError | None:
     """Return the answer, or None where there is none that can be used."""
-    watch = Timer(_PATIENCE * limits.max_seconds, process.running.kill)
+    watch = Timer(_PATIENCE * request.limits.max_seconds, process.running.kill)
     watch.daemon = True
     watch.start()
     try:
-        send_request(process.channel, data, limits)
-        return receive_answer(process.channel, limits)
+        send_request(process.channel, request)
+        return receive_answer(process.channel, request.limits)
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     finally:

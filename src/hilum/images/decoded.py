@@ -10,7 +10,7 @@ import math
 import os
 import struct
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -102,16 +102,26 @@ class Channel:
             os.ftruncate(self.shared, 0)
 
 
-def send_request(channel: Channel, data: bytes, limits: Limits) -> None:
-    """Write a file and its limits."""
-    channel.send(asdict(limits) | {"size": len(data)}, memoryview(data))
+class Request(NamedTuple):
+    """What is asked of a process: a file's first frame."""
+
+    data: bytes
+    limits: Limits
+    enough: int | None = None
+    """See ``read_image``."""
 
 
-def receive_request(channel: Channel) -> tuple[bytes, Limits]:
-    """Read a file and its limits. Raises EOFError where there are no more."""
+def send_request(channel: Channel, request: Request) -> None:
+    """Write a request."""
+    content = {"size": len(request.data), "limits": asdict(request.limits), "enough": request.enough}
+    channel.send(content, memoryview(request.data))
+
+
+def receive_request(channel: Channel) -> Request:
+    """Read a request. Raises EOFError where there are no more."""
     content = channel.receive()
-    (data,) = channel.receive_payload(content.pop("size"))
-    return data, Limits(**content)
+    (data,) = channel.receive_payload(content["size"])
+    return Request(data, Limits(**content["limits"]), content["enough"])
 
 
 def send_answer(channel: Channel, answer: Decoded | InputError) -> None:

@@ -20,19 +20,24 @@ from hilum.images.shades import Flags, Values, shades
 _PROBLEM = "The DICOM object is broken or incomplete: it can't be decoded. Export the film again."
 
 
-def decode(data: bytes, limits: Limits) -> Decoded:
-    """Decode the first frame of ``data``, in this process. Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge."""
-    return at_edge(_PROBLEM, lambda: _decode(data, limits))
+def decode(data: bytes, limits: Limits, enough: int | None = None) -> Decoded:
+    """Decode the first frame of ``data``, in this process; with ``enough``, as ``read_image`` says.
+
+    Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge.
+    """
+    return at_edge(_PROBLEM, lambda: _decode(data, limits, enough))
 
 
-def _decode(data: bytes, limits: Limits) -> Decoded:
+def _decode(data: bytes, limits: Limits, enough: int | None) -> Decoded:
     header = read_header(data, limits)
-    frame, photometric = decode_first(header)
+    frame, photometric, divisor = decode_first(header, enough)
     chroma = 0.0
     if header.photometric in GREY:
         index, table, notes = _film(frame, header)
     else:
         index, table, chroma, notes = _colour_film(frame, photometric, header)
+    if divisor > 1:
+        notes = (*notes, f"decoded at 1/{divisor} of its resolution")
     if header.frames > 1:
         notes = ("the first of several frames", *notes)
     facts = Facts(header.bits, header.photometric, header.projection, notes, chroma, header.stated)

@@ -13,6 +13,7 @@ from pydicom.pixels.decoders.base import get_decoder
 from hilum.errors import UnreadableImage, UnsupportedSyntax
 from hilum.images.header import Header, whole
 from hilum.images.jpeg_lossless import decode_lossless
+from hilum.images.reduced import decode_reduced
 
 _NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
@@ -42,8 +43,19 @@ class Codestream(NamedTuple):
     bits: int
 
 
-def decode_first(header: Header) -> tuple[npt.NDArray[Any], str]:
-    """Return the first frame, H×W or H×W×3 of 8 or 16 bit integers, with its photometric interpretation.
+class Frame(NamedTuple):
+    """A decoded frame."""
+
+    stored: npt.NDArray[Any]
+    """H×W or H×W×3, integers of 8 or 16 bits."""
+    photometric: str
+    """Of what was decoded."""
+    divisor: int = 1
+    """Its resolution is the film's, divided by this."""
+
+
+def decode_first(header: Header, enough: int | None = None) -> Frame:
+    """Decode the first frame. With ``enough``, one of JPEG 2000 may have a shorter side of as few pixels.
 
     Raises UnsupportedSyntax, UnreadableImage, or whatever a decoder raises.
     """
@@ -54,26 +66,38 @@ def decode_first(header: Header) -> tuple[npt.NDArray[Any], str]:
         )
     syntax = header.syntax
     if syntax not in _NATIVE:
-        compressed = _checked_frame(header)
+        compressed, bits = _checked_frame(header)
+        if enough is not None and syntax in _JPEG_2000:
+            reduced = decode_reduced(compressed, bits, header, enough)
+            if reduced is not None:
+                return Frame(reduced[0], header.photometric, reduced[1])
         if syntax in _LOSSLESS:
             header.dataset.PixelData = _decode_lossless(compressed, header)
             header.dataset["PixelData"].VR = "OW"
             header.dataset.NumberOfFrames = 1
             header.dataset.file_meta.TransferSyntaxUID = syntax = uid.ExplicitVRLittleEndian
+    # What lies below the stored bits is decoded with them, and then cut off.
+    below = header.high_bit + 1 - header.bits
+    if below and syntax not in (*_NATIVE, uid.RLELossless):
+        raise UnsupportedSyntax("The stored bits do not end at the lowest bit of their word. Export the film again.")
+    header.dataset.BitsStored = header.high_bit + 1
     frame, properties = get_decoder(syntax).as_array(header.dataset, index=0, decoding_plugin=_PLUGINS[syntax])
     if frame.shape[:2] != (header.height, header.width):
         raise UnreadableImage("The decoded frame is not of the size that the DICOM header states. Export it again.")
-    return frame, str(properties["photometric_interpretation"])
+    return Frame(frame >> below if below else frame, str(properties["photometric_interpretation"]))
 
 
-def _checked_frame(header: Header) -> bytes:
-    """Return the compressed frame. Refuses one that can't be what the DICOM header says: it would decode to any size."""
+def _checked_frame(header: Header) -> tuple[bytes, int]:
+    """Return the compressed frame and the bits that it states.
+
+    Refuses one that can't be what the DICOM header says: it would decode to any size.
+    """
     frame = get_frame(header.dataset.PixelData, 0, number_of_frames=header.frames)
     if header.syntax == uid.RLELossless:
         decoded = header.width * header.height * header.samples * (header.dataset.BitsAllocated // 8)
         if len(frame) * _RLE_RATIO < decoded:
             raise UnreadableImage("The RLE frame is too short for the size that the DICOM header states.")
-        return frame
+        return frame, header.bits
     if header.syntax in _JPEG_LS and not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
         # CharLS spins for seconds on a stream that ends early, and fails at once on one that is closed.
         raise UnreadableImage("The JPEG-LS frame is incomplete: it has no end marker. Export the film again.")
@@ -86,7 +110,7 @@ def _checked_frame(header: Header) -> bytes:
         raise UnreadableImage("The compressed frame's own size is not the one that the DICOM header states.")
     if stream.bits > header.dataset.BitsAllocated:
         raise UnreadableImage("The compressed frame has more bits than the DICOM header states.")
-    return frame
+    return frame, stream.bits
 
 
 def _decode_lossless(frame: bytes, header: Header) -> bytes:

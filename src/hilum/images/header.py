@@ -88,6 +88,8 @@ class Header:
     samples: int
     bits: int
     """Stored per sample."""
+    high_bit: int
+    """Place of the highest of them in their word, 0 the lowest."""
     frames: int
     photometric: str
     projection: str | None
@@ -107,14 +109,17 @@ def read_header(data: bytes, limits: Limits) -> Header:
     width, height = whole(dataset, "Columns"), whole(dataset, "Rows")
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     _check_encoding(photometric, samples, bits, allocated)
-    if whole(dataset, "HighBit", bits - 1) != bits - 1:
-        raise UnsupportedSyntax("The stored bits do not end at the lowest bit of their word. Export the film again.")
+    high_bit = whole(dataset, "HighBit", bits - 1)
+    if not bits - 1 <= high_bit < allocated:
+        raise UnreadableImage(
+            "The DICOM header's High Bit does not fit its Bits Stored and Allocated. Export it again."
+        )
     # Decoded, and once more while bits are put in order; an index of 8 bytes, or colours as three floats, twice.
     check_size(width, height, allocated // 4 + 8 if photometric in GREY else allocated // 4 * 3 + 24, limits)
     frames = max(1, whole(dataset, "NumberOfFrames", 1))
     view = str(dataset.get("ViewPosition", "")).strip().upper()
     projection = view if view in PROJECTIONS else None
-    return Header(dataset, syntax, width, height, samples, bits, frames, photometric, projection, against)
+    return Header(dataset, syntax, width, height, samples, bits, high_bit, frames, photometric, projection, against)
 
 
 def whole(dataset: Dataset, keyword: str, default: int | None = None) -> int:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hilum.errors import InputError
-from hilum.images.decoded import Channel, Decoded, receive_request, send_answer
+from hilum.images.decoded import Channel, Decoded, Request, receive_request, send_answer
 from hilum.images.dicom import decode
 from hilum.images.limits import Limits
 
@@ -31,15 +31,15 @@ def main() -> None:
     # The caller closes its end to say that there is no more, and may go before it has read an answer.
     with suppress(EOFError, BrokenPipeError):
         while True:
-            data, limits = receive_request(channel)
-            restrict(limits, len(data))
-            send_answer(channel, _answer(data, limits))
-            del data
+            request = receive_request(channel)
+            restrict(request.limits, len(request.data))
+            send_answer(channel, _answer(request))
+            del request
 
 
-def _answer(data: bytes, limits: Limits) -> Decoded | InputError:
+def _answer(request: Request) -> Decoded | InputError:
     try:
-        return decode(data, limits)
+        return decode(*request)
     except InputError as error:
         return error
 

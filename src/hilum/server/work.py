@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
 
-from hilum.images import DEFAULT_LIMITS, read_image
+from hilum.images import DEFAULT_LIMITS, ENOUGH, read_image
 from hilum.pipeline import Engine, analyze
 from hilum.records import Radiograph
 from hilum.report import film_png, ml_analysis, to_html
@@ -46,7 +46,7 @@ def work_with(engine: Engine, max_bytes: int) -> Work:
     def work(data: bytes, film: bool) -> Answer:
         seconds: dict[str, float] = {}
         with _timed(seconds, "read"):
-            image = read_image(data, limits)
+            image = read_image(data, limits, ENOUGH)
         with _timed(seconds, "analyze"):
             analysis = analyze(image, engine)
         with _timed(seconds, "render"):
