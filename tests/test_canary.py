@@ -48,7 +48,7 @@ from sentinel import NAME, NUMBER, found_in, full_film, gradient, plain_film, pu
 
 pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
 
-FILMS, OUT, KEY, RULES = "films", "out", "key", "regions.toml"
+FILMS, OUT, KEY, RULES, TABLE = "films", "out", "key", "regions.toml", "labels.csv"
 BASE = "http://127.0.0.1:5000"
 
 
@@ -229,6 +229,8 @@ ROUTES: dict[str, Route] = {
     "hilum deidentify, all options": command(
         "deidentify", FILMS, "--out", OUT, "--key", KEY, "--shift-dates", "--regions", RULES
     ),
+    "hilum evaluate": command("evaluate", "--data", TABLE),
+    "hilum datasets describe": command("datasets", "describe", TABLE),
     "POST /api/ml-analyze": posted("/api/ml-analyze"),
     "POST /api/v1/analyze with the film": posted("/api/v1/analyze?film=true"),
     "POST, refused by a parameter": posted(f"/api/ml-analyze?film={NAME}"),
@@ -300,6 +302,8 @@ def scene(tiny_engine, tmp_path, monkeypatch, capfd) -> Scene:
         (tmp_path / name).mkdir()
     for name, data in films().items():
         (tmp_path / FILMS / name).write_bytes(data)
+    rows = [f'"{FILMS}/{name}",{NAME},{number % 2}' for number, name in enumerate(films())]
+    (tmp_path / TABLE).write_text("\n".join(["file,patient_id,Effusion", *rows]))
     (tmp_path / KEY).write_text("k" * 64)
     (tmp_path / RULES).write_text("[[rule]]\nregions = [[0, 0, 40, 8]]\n")
     monkeypatch.chdir(tmp_path)
