@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 
 from hilum.errors import Incompatible
-from hilum.graph import read_head, with_float16_weights
+from hilum.graph import read_graph, read_head, weight_of, with_float16_weights, with_float32_weights
 from hilum.runtime import open_session
 from tiny import tiny_graph
 
@@ -75,3 +75,20 @@ def test_what_is_no_graph_is_refused():
     """Bytes that are no ONNX graph are named as such."""
     with pytest.raises(Incompatible, match="not an ONNX graph"):
         read_head(b"\xff\xff no graph")
+
+
+def test_float16_weights_are_restored():
+    """A graph without half precision gives the very numbers of the one with it, and has no casts left."""
+    half = with_float16_weights(tiny_graph(3, hidden=80))
+    whole = with_float32_weights(half)
+    graph = onnx.load_model_from_string(whole).graph
+    assert "Cast" in {node.op_type for node in onnx.load_model_from_string(half).graph.node}
+    assert "Cast" not in {node.op_type for node in graph.node}
+    assert {tensor.data_type for tensor in graph.initializer} == {onnx.TensorProto.FLOAT}
+    x = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    np.testing.assert_array_equal(
+        open_session(whole).evaluate(x, "logits")[0], open_session(half).evaluate(x, "logits")[0]
+    )
+    assert weight_of(read_graph(half), "b2").shape == (3,)
+    assert weight_of(read_graph(half), "flat") is None
+    assert with_float32_weights(whole) == whole

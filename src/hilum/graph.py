@@ -89,6 +89,36 @@ def with_float16_weights(model: bytes) -> bytes:
     return bytes(proto.SerializeToString())
 
 
+def with_float32_weights(model: bytes) -> bytes:
+    """Return the graph with weights stored as float16 restored to float32, and their casts gone."""
+    proto = _parse(model)
+    weights = {tensor.name: tensor for tensor in proto.graph.initializer}
+    restored = {
+        node.output[0]: _values(weights, {node.output[0]: node}, node.output[0])
+        for node in proto.graph.node
+        if node.op_type == "Cast"
+    }
+    nodes = [node for node in proto.graph.node if restored.get(node.output[0]) is None]
+    halves = {node.input[0] for node in proto.graph.node if restored.get(node.output[0]) is not None}
+    kept = [tensor for tensor in proto.graph.initializer if tensor.name not in halves]
+    made = [numpy_helper.from_array(values, name) for name, values in restored.items() if values is not None]
+    del proto.graph.node[:], proto.graph.initializer[:]
+    proto.graph.node.extend(nodes)
+    proto.graph.initializer.extend([*kept, *made])
+    return bytes(proto.SerializeToString())
+
+
+def read_graph(model: bytes) -> onnx.GraphProto:
+    """Return the graph, with weights stored as float16 restored. Raises ``Incompatible`` for what is no graph."""
+    return _parse(with_float32_weights(model)).graph
+
+
+def weight_of(graph: onnx.GraphProto, name: str) -> Array | None:
+    """Return a constant of a graph of ``read_graph``, float32, or None for what is computed."""
+    found = next((tensor for tensor in graph.initializer if tensor.name == name), None)
+    return None if found is None else np.asarray(numpy_helper.to_array(found), dtype=np.float32)
+
+
 def _parse(model: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_model_from_string(model)

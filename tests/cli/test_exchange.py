@@ -63,3 +63,15 @@ def test_without_the_extra_the_message_says_what_to_install():
     )
     assert done.returncode == 2
     assert "pip install 'hilum[public]'" in done.stderr
+
+
+def test_export_writes_what_was_asked_for(hilum, tiny_models, tmp_path):
+    """The file and what explains it are named; an unknown model names the known ones; a taken name is refused."""
+    done = hilum("models", "export", "hilumcnn-tiny", "out/net.h5", "--to", "keras-h5")
+    assert done.code == 0, done.err
+    assert done.out.split() == ["out/net.h5", "out/net.toml"]
+    assert (tmp_path / "out" / "net.h5").is_file()
+    wrong = hilum("models", "export", "none", "net.onnx", "--to", "onnx")
+    assert wrong.code == 2
+    assert "hilumcnn-tiny" in wrong.err
+    assert "there already" in hilum("models", "export", "hilumcnn-tiny", "out/net.h5", "--to", "keras-h5").err

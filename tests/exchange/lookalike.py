@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from settled import pictures, settle
+
 TARGETS = [
     "Atelectasis", "Consolidation", "Infiltration", "Pneumothorax", "Edema", "Emphysema", "Fibrosis", "Effusion", "Pneumonia",
     "Pleural_Thickening", "Cardiomegaly", "Nodule", "Mass", "Hernia", "Lung Lesion", "Fracture", "Lung Opacity",
@@ -90,15 +92,8 @@ def seeded(outputs: int) -> DenseNet:
 
 
 def unsettle(network: Any) -> Any:
-    """Give batch norms statistics as training might, for inputs of −1024 to 1024."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, 0, 0.1)
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    network.features.norm0.running_var.mul_(1024.0**2 / 4)
-    return network.eval()
+    """Give a network statistics as training might, for inputs of −1024 to 1024, so that it tells films apart."""
+    return settle(network, 500 * pictures(8, 1, 96))
 
 
 def saved(network: object, zipped: bool) -> bytes:

@@ -12,9 +12,20 @@ import pytest
 import torch
 
 from hilum.graph import read_head
-from hilum.keras_h5 import bundle_from_h5, load
+from hilum.keras_h5 import bundle_from_h5, bundle_to_h5, load
 from hilum.keras_h5.network import read_stored
-from hilum.training.networks import Network, densenet121, mobilenetv2
+from hilum.registry import Bundle
+from hilum.training.networks import (
+    Network,
+    densenet121,
+    efficientnet_lite0,
+    hilum_cnn,
+    mobilenetv2,
+    torchxrayvision_densenet121,
+)
+from hilum.training.to_onnx import network_to_onnx
+from settled import pictures, settle
+from tiny import tiny_manifest
 
 # TensorFlow and Keras 2 warn of their own parts as they are imported.
 pytestmark = [pytest.mark.extras, pytest.mark.filterwarnings("ignore")]
@@ -147,3 +158,60 @@ def test_our_own_networks_travel_through_keras(
     with torch.no_grad():
         expected = torch.sigmoid(network(torch.from_numpy(given).permute(0, 3, 1, 2))).numpy()
     np.testing.assert_allclose(load(path).predict(given), expected, atol=1e-4)
+
+
+def exported(build: Any, architecture: str, path: Path) -> tuple[Network, Path]:
+    """Write a network of ours with seeded weights as a Keras file."""
+    torch.manual_seed(0)
+    channels = 1 if build is torchxrayvision_densenet121 else 3
+    network = settle(build(5), pictures(8, channels, 96))
+    model = network_to_onnx(network, 5, SIDE)
+    manifest = tiny_manifest(architecture, None, ("Edema", "Effusion", "Nodule", "Opacity", "Pneumonia"))
+    path.write_bytes(bundle_to_h5(Bundle(manifest, "", model, "fp32")))
+    return network, path
+
+
+@pytest.mark.parametrize(
+    ("build", "architecture"),
+    [
+        (densenet121, "DenseNet121"),
+        (mobilenetv2, "MobileNetV2"),
+        (hilum_cnn, "HilumCNN"),
+        (efficientnet_lite0, "EfficientNet-Lite0"),
+        (torchxrayvision_densenet121, "DenseNet121"),
+    ],
+)
+def test_an_exported_network_opens_in_keras(keras: Any, build: Any, architecture: str, tmp_path: Path) -> None:
+    """Keras 3 and Keras 2 load what we wrote, and answer as the network does in torch and as our own reader does."""
+    network, path = exported(build, architecture, tmp_path / "network.h5")
+    x = pictures(3, 1 if build is torchxrayvision_densenet121 else 3, SIDE, 1)
+    given = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+    model = keras.models.load_model(path, compile=False)
+    theirs = np.asarray(model.predict(given, verbose=0))
+    with torch.no_grad():
+        expected = torch.sigmoid(network(torch.from_numpy(x))).numpy()
+    assert np.ptp(expected, axis=0).max() > 0.01
+    np.testing.assert_allclose(theirs, expected, atol=1e-4)
+    np.testing.assert_allclose(load(path).predict(given), theirs, atol=1e-4)
+
+
+@pytest.mark.parametrize(("build", "name"), [(densenet121, "DenseNet121"), (mobilenetv2, "MobileNetV2")])
+def test_an_exported_trunk_is_keras_applications_own(keras: Any, build: Any, name: str, tmp_path: Path) -> None:
+    """Its layers have the names and shapes of Keras's own network, so that its weights load into that by name."""
+    _, path = exported(build, name, tmp_path / "network.h5")
+    ours, theirs = keras.models.load_model(path, compile=False), trunk(keras, name)
+
+    def shapes(model: Any) -> dict[str, list[tuple[int, ...]]]:
+        # Keras 2 writes conv1/conv where Keras 3 has conv1_conv.
+        layers = (
+            layer for layer in model.layers if layer.weights and "dense_" not in layer.name and layer.name != "scores"
+        )
+        return {layer.name.replace("/", "_"): [tuple(weight.shape) for weight in layer.weights] for layer in layers}
+
+    assert shapes(ours) == shapes(theirs)
+    if keras.__version__.startswith("3"):
+        theirs.load_weights(path, by_name=True)
+        pooling = next(layer for layer in ours.layers if "GlobalAverage" in type(layer).__name__)
+        features = keras.Model(ours.input, pooling.input)
+        given = films()
+        np.testing.assert_allclose(theirs.predict(given, verbose=0), features.predict(given, verbose=0), atol=1e-4)

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hilum.errors import ConfigError
+from hilum.cli.options import Models, open_given
+from hilum.errors import BundleNotFound, ConfigError
 
 Choice = Literal["chex", "mimic", "nih", "pc", "all"]
 
@@ -62,6 +63,23 @@ def pull(
     for warning in manifest.warnings:
         typer.echo(f"  {warning}")
     typer.echo("  not part of the ensemble: a raw score can't be averaged with calibrated confidences")
+
+
+def export(
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Id of a model, as in the list.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="File to write: .h5, .onnx or .pt.", show_default=False)],
+    to: Annotated[Literal["keras-h5", "onnx", "torch"], typer.Option(help="What for.", show_default=False)],
+    models: Models = None,
+) -> None:
+    """Write a model as a file for Keras, ONNX or torch, with what explains it beside it. Its scores are the bundle's."""
+    from hilum.exchange.export import export as write
+
+    found = {member.manifest.id: member.bundle for member in open_given(models).members}
+    if bundle not in found:
+        raise BundleNotFound(f"There is no model {bundle!r}. Expected one of {', '.join(found)}.")
+    with needing("train"):
+        files = write(found[bundle], to, out)
+    typer.echo("\n".join(map(str, files)))
 
 
 @contextmanager

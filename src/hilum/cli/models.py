@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hilum.cli.exchange import pull
+from hilum.cli.exchange import export, pull
 from hilum.cli.gate import gate
 from hilum.cli.options import Models, models_folder, open_given
 from hilum.errors import BundleError, BundleNotFound
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify, import and fetch models.")
-for command in (gate, pull):
+app = typer.Typer(no_args_is_help=True, help="List, show, verify, import, fetch and export models.")
+for command in (gate, pull, export):
     app.command()(command)
 
 

@@ -43,6 +43,7 @@ _SCALINGS: Mapping[Preprocessing, Scaling] = {
     "0-255": Scaling(255.0),
 }
 NOT_KNOWN_HERE = "hilum has no such finding"
+SIDECAR_SAYS_SO = "its sidecar says that it is not to be used"
 UNCALIBRATED = "uncalibrated: confidence is the raw score × 100; there is no threshold and no probability"
 
 
@@ -128,18 +129,22 @@ def _outputs(name: str, count: int, known: _Known | None, sidecar: Sidecar) -> t
         raise Incompatible(
             f"The network has {count} outputs. {source} {len(labels)} labels: write {name}.toml with one for each."
         )
-    outputs = tuple(_output(label) for label in labels)
+    if strangers := sorted(set(sidecar.not_assessed) - set(labels)):
+        raise Incompatible(f"not_assessed names {strangers[0]}, which is none of the labels. Expected some of them.")
+    outputs = tuple(_output(label, label not in sidecar.not_assessed) for label in labels)
     names = [output.name for output in outputs]
     if twice := sorted({label for label in names if names.count(label) > 1}):
         raise Incompatible(f"Two labels mean {twice[0]}. Expected each finding once.")
     if not any(output.assessed for output in outputs):
         raise Incompatible(
-            "None of the sidecar's labels is a finding known here. Expected at least one: see the list of findings."
+            "None of the sidecar's labels is a finding known here that may be used. Expected at least one: see the list."
         )
     return outputs
 
 
-def _output(label: str) -> Output:
+def _output(label: str, assessed: bool) -> Output:
+    if not assessed:
+        return Output(label, assessed=False, reason=SIDECAR_SAYS_SO)
     finding = canonical(label)
     return Output(label, assessed=False, reason=NOT_KNOWN_HERE) if finding is None else Output(finding, assessed=True)
 

@@ -46,6 +46,8 @@ class Sidecar:
     __pydantic_config__ = _STRICT
     labels: tuple[Name, ...] | None = None
     """In the order of the outputs; publishers' names are understood."""
+    not_assessed: tuple[Name, ...] = ()
+    """Those of the labels that the network has an output for, but that nobody may use."""
     dataset: Name | None = None
     architecture: Name | None = None
     preprocessing: Preprocessing | Scaling | None = None

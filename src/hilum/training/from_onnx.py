@@ -1,4 +1,4 @@
-"""A bundle's graph back into a trunk of ours: what ``to_onnx`` wrote, read in the same order."""
+"""A bundle's graph back into a trunk or a whole network of ours: what ``to_onnx`` wrote, read in the same order."""
 
 from __future__ import annotations
 
@@ -8,12 +8,48 @@ import numpy as np
 import torch
 from torch import nn
 
-from hilum.errors import ConfigError
-from hilum.graph import layer_weights
+from hilum.errors import ConfigError, Incompatible
+from hilum.graph import layer_weights, read_head
 from hilum.records import Array
-from hilum.training.networks import DenseLayer
+from hilum.training.networks import ALL_BUILDERS, DenseLayer, LinearHead, Network
 
 CONVOLUTION, NORM = "Conv", "BatchNormalization"
+
+
+@torch.no_grad()
+def network_from_graph(model: bytes) -> tuple[str, Network]:
+    """Return the name of the builder in ``networks`` that makes this graph's network, and the network with its weights.
+
+    Raises ``Incompatible`` where the graph is of no network of ours.
+    """
+    head = read_head(model)
+    given = () if head is None else head.layers
+    shapes = tuple(weight.shape for weight, _ in given)
+    for name, build in ALL_BUILDERS.items() if shapes else ():
+        network = build(shapes[-1][1])
+        dense = (
+            [network.head.logits]
+            if isinstance(network.head, LinearHead)
+            else [network.head.hidden, network.head.logits]
+        )
+        if shapes != tuple((layer.in_features, layer.out_features) for layer in dense) or not _fits(
+            network.trunk, model
+        ):
+            continue
+        load_graph(network.trunk, model)
+        for layer, (weight, bias) in zip(dense, given, strict=True):
+            layer.weight.copy_(torch.tensor(weight.T.copy()))
+            layer.bias.copy_(torch.tensor(bias))
+        return name, network.eval()
+    raise Incompatible(
+        f"The graph is of none of the networks {', '.join(ALL_BUILDERS)}. Export it as ONNX instead, which takes every network."
+    )
+
+
+def _fits(trunk: nn.Module, model: bytes) -> bool:
+    """Say whether a graph's convolutions and batch norms are the trunk's, one by one."""
+    layers = layer_weights(model, (CONVOLUTION, NORM))
+    return [(operator, values[0].shape) for operator, values in layers] == [_described(one) for one, _ in _parts(trunk)]
 
 
 @torch.no_grad()
@@ -24,7 +60,7 @@ def load_graph(trunk: nn.Module, model: bytes) -> None:
     Raises ``ConfigError`` if the graph is of another architecture.
     """
     layers, parts = layer_weights(model, (CONVOLUTION, NORM)), list(_parts(trunk))
-    if [(operator, values[0].shape) for operator, values in layers] != [_described(first) for first, _ in parts]:
+    if not _fits(trunk, model):
         raise ConfigError("The bundle that network.initial_path names has another trunk than the architecture.")
     for (_, values), (first, folded) in zip(layers, parts, strict=True):
         if isinstance(first, nn.BatchNorm2d):

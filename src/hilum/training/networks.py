@@ -238,3 +238,8 @@ BUILDERS: dict[str, Callable[[int], Network]] = {
     "HilumCNN": hilum_cnn,
     "EfficientNet-Lite0": efficientnet_lite0,
 }
+
+ALL_BUILDERS: dict[str, Callable[[int], Network]] = {
+    build.__name__: build for build in (*BUILDERS.values(), torchxrayvision_densenet121)
+}
+"""By the function's own name, which a file of weights can state: those above, and what comes from elsewhere."""
