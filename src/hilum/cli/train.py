@@ -67,7 +67,7 @@ def train(
     with joined(experiment.fit.device) as worker:
         if crossed:
             figures = cross_validate(experiment, folder, worker)
-            if figures is not None:
+            if worker.leads and figures is not None:
                 _say_folds(figures)
         if final:
             train_final(experiment, folder, worker)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from hilum.datasets.films import Bytes, load_films
 from hilum.datasets.leaks import find_leaks
@@ -40,6 +40,9 @@ class CrossValidation:
     pooled: Judgement
 
 
+_FIGURES = TypeAdapter(CrossValidation)
+
+
 def cross_validate(config: TrainingConfig, folder: Path, worker: Worker = ALONE) -> CrossValidation | None:
     """Train and judge ``config.folds.count`` networks in the folders 1, 2 … of ``folder``/folds, going on from whatever is there.
 
@@ -55,6 +58,9 @@ def cross_validate(config: TrainingConfig, folder: Path, worker: Worker = ALONE)
     place = folder / FOLDS
     if worker.leads:
         claim(place, config)
+    worker.wait()
+    if (place / FIGURES).exists():  # written last, so there is nothing left to do
+        return _FIGURES.validate_json((place / FIGURES).read_bytes())
     splits = split_table(replace(config.data, validation=None))
     load = _loaded(splits, config.data.film_size)
     if worker.leads and not (place / ASSIGNMENT).exists():
@@ -71,7 +77,9 @@ def cross_validate(config: TrainingConfig, folder: Path, worker: Worker = ALONE)
     figures = CrossValidation(
         tuple(_figures(part, outputs) for part in parts), _figures(out_of_fold(config, folder), outputs)
     )
-    (place / FIGURES).write_text(json.dumps(asdict(figures), indent=2) + "\n", encoding="utf-8")
+    partial = (place / FIGURES).with_suffix(".partial")
+    partial.write_bytes(_FIGURES.dump_json(figures, indent=2) + b"\n")
+    partial.replace(place / FIGURES)
     return figures
 
 
