@@ -11,11 +11,14 @@ import pytest
 
 from hilum.datasets.table import Row, Table
 from hilum.errors import ConfigError
+from hilum.normalise import scale_pixels
+from hilum.runtime import open_session
 from hilum.training.checkpoint import CHECKPOINT, Run
 from hilum.training.config import Distillation, TrainingConfig, config_from_dict, config_to_json
 from hilum.training.run import claim
 from hilum.training.soft_labels import SOFT_LABELS, read_soft_labels, soft_labels, teachers
 from small_training import FIT, small_network
+from tiny import tiny_manifest, write_tiny
 
 OUTPUTS = ("Effusion", "Pleural Thickening")
 TABLE = Table(Path("films"), tuple(Row(Path(f"a/{number}.png"), f"P{number}") for number in range(3)))
@@ -95,7 +98,9 @@ def test_the_mean_is_over_what_is_known(
     assert first is not None
     assert 0 < first.min() <= first.max() < 1
     (tmp_path / "second").mkdir()
-    both = Distillation((tmp_path / "run",), write_npz(tmp_path / "soft.npz"), ("somebody's ensemble",))
+    both = Distillation(
+        runs=(tmp_path / "run",), soft_labels=write_npz(tmp_path / "soft.npz"), teachers=("somebody's ensemble",)
+    )
     mean = soft_labels(replace(config, distillation=both), TABLE, FILMS, tmp_path / "second")
     expected = first.copy()
     expected[2, 0] = (first[2, 0] + 0.25) / 2
@@ -105,6 +110,23 @@ def test_the_mean_is_over_what_is_known(
     kept = soft_labels(replace(config, distillation=both), TABLE, FILMS, tmp_path / "second")
     assert kept is not None
     assert not kept.any()
+
+
+def test_members_teach_what_they_assess(tmp_path: Path, config: TrainingConfig) -> None:
+    """A bundle's scores are those that serving gives; what it does not assess, or not know, it does not teach."""
+    bundle = write_tiny(tmp_path, tiny_manifest("MobileNetV2", None, ("Fracture", "Effusion", "Normal")))
+    taught = replace(
+        config,
+        network=replace(config.network, outputs=("Effusion", "Fracture", "Edema")),
+        distillation=Distillation(bundles=(bundle.folder,)),
+    )
+    found = soft_labels(taught, TABLE, FILMS, tmp_path)
+    assert found is not None
+    x = np.ascontiguousarray(scale_pixels(FILMS.astype(np.float32) / 255, bundle.manifest.input))
+    (logits,) = open_session(bundle.model).evaluate(x, "logits")
+    np.testing.assert_allclose(found[:, 0], 1 / (1 + np.exp(-logits[:, 1])), atol=1e-3)
+    assert np.isnan(found[:, 1:]).all()
+    assert teachers(taught.distillation) == ("mobilenetv2-tiny 0.0.1, MobileNetV2 (random numbers, for tests-trained)",)
 
 
 def test_without_teachers_there_are_no_soft_labels(tmp_path: Path, config: TrainingConfig) -> None:

@@ -101,11 +101,13 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """Teachers whose mean score is a second, soft label of every film: finished trainings, or a file of scores, or both."""
+    """Teachers whose mean score is a second, soft label of every film: finished trainings, members, and a file of scores."""
 
     __pydantic_config__ = _STRICT
     runs: tuple[Path, ...] = ()
     """Folders of finished trainings on the same splits."""
+    bundles: tuple[Path, ...] = ()
+    """Folders of finished members, whoever trained them. They teach what they assess."""
     soft_labels: Path | None = None
     """A .csv or .npz file of scores by film, from whatever teachers there are; it counts as one of them."""
     teachers: tuple[str, ...] = ()
@@ -114,8 +116,8 @@ class Distillation:
     """Share of the soft labels in the loss, 0–1."""
 
     def __post_init__(self) -> None:
-        if not self.runs and self.soft_labels is None:
-            raise ValueError("names no teacher: expected runs or soft_labels")
+        if not self.runs and not self.bundles and self.soft_labels is None:
+            raise ValueError("names no teacher: expected runs, bundles or soft_labels")
         if bool(self.teachers) != (self.soft_labels is not None):
             raise ValueError(
                 "soft_labels needs teachers, the names of those that gave the scores, and teachers needs soft_labels"
@@ -246,7 +248,7 @@ class TrainingConfig:
     """Reference prevalence, 0–1, of each output."""
 
 
-_PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs", "soft_labels")
+_PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs", "bundles", "soft_labels")
 _ADAPTER = TypeAdapter(TrainingConfig)
 
 

@@ -1,4 +1,4 @@
-"""Teachers' scores as a second, soft label of each training film: from finished trainings, and from files."""
+"""Teachers' scores as a second, soft label of each training film: from finished trainings, members, and files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import csv
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from hilum import ensemble
 from hilum.datasets.films import Bytes
 from hilum.datasets.table import Table
 from hilum.errors import ConfigError
 from hilum.findings import OUTPUTS, canonical
+from hilum.normalise import resample, scale_pixels
 from hilum.records import Array
+from hilum.registry import load_bundle
+from hilum.runtime import open_session
 from hilum.training.architecture import INPUT_SIZE, input_spec
 from hilum.training.config import Distillation, TrainingConfig
 from hilum.training.finished import load_run, read_run_config
@@ -43,21 +48,24 @@ def teachers(distillation: Distillation | None) -> tuple[str, ...]:
     """Return the teachers' names, for the manifest."""
     if distillation is None:
         return ()
-    return (*(read_run_config(run).bundle.id for run in distillation.runs), *distillation.teachers)
+    runs = (read_run_config(run).bundle.id for run in distillation.runs)
+    bundles = (load_bundle(bundle).manifest for bundle in distillation.bundles)
+    return (*runs, *(f"{one.id} {one.version}, {one.name}" for one in bundles), *distillation.teachers)
 
 
 def _teachers(
     distillation: Distillation, outputs: tuple[str, ...], table: Table, films: Bytes, worker: Worker
 ) -> list[Array]:
-    scores = [_run_scores(run, films, outputs, worker) for run in distillation.runs]
+    found = [_run_scores(run, films, outputs, worker) for run in distillation.runs]
+    found += [_bundle_scores(bundle, films, outputs) for bundle in distillation.bundles]
     if distillation.soft_labels is not None:
-        scores.append(read_soft_labels(distillation.soft_labels, table, outputs))
-    return scores
+        found.append(read_soft_labels(distillation.soft_labels, table, outputs))
+    return found
 
 
-def _mean(scores: list[Array]) -> Array:
-    """Return the mean over teachers of N×K scores, over those that are not NaN."""
-    stacked = np.stack(scores)
+def _mean(found: list[Array]) -> Array:
+    """Return the mean over teachers of N×K scores, of those that are not NaN."""
+    stacked = np.stack(found)
     known = (~np.isnan(stacked)).sum(axis=0)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.nansum(stacked, axis=0) / known, dtype=np.float32)
@@ -72,6 +80,20 @@ def _run_scores(run: Path, films: Bytes, outputs: tuple[str, ...], worker: Worke
         if name in column:
             scores[:, index] = 1 / (1 + np.exp(-logits[:, column[name]]))
     return scores
+
+
+def _bundle_scores(folder: Path, films: Bytes, outputs: tuple[str, ...]) -> Array:
+    """Score films as serving would, for the outputs that the member assesses. Raises ``BundleError`` for a broken bundle."""
+    bundle = load_bundle(folder)
+    manifest, session = bundle.manifest, open_session(bundle.model, torch.get_num_threads())
+    column = {output.name: index for index, output in enumerate(manifest.outputs) if output.assessed}
+    found = np.full((len(films), len(outputs)), np.nan, dtype=np.float32)
+    for number, film in enumerate(films):
+        pixels = resample(film.astype(np.float32) / 255, manifest.input)[np.newaxis]
+        inputs = np.ascontiguousarray(scale_pixels(pixels, manifest.input), dtype=np.float32)
+        given = ensemble.scores(session.run(inputs).logits, manifest)
+        found[number] = [given[column[name]] if name in column else np.nan for name in outputs]
+    return found
 
 
 def read_soft_labels(path: Path, table: Table, outputs: tuple[str, ...]) -> Array:
