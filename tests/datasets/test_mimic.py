@@ -78,6 +78,18 @@ def test_labels_are_the_labelers(table: Table) -> None:
     assert table.dropped == ("Enlarged Cardiomediastinum", "Pleural Other", "Support Devices")
 
 
+def test_age_and_sex_come_from_mimic_iv(tmp_path: Path, table: Table) -> None:
+    """Where MIMIC-IV's patients.csv lies beside it, a patient's age is the one at the study; else neither is known."""
+    assert {(row.age, row.sex) for row in table.rows} == {(None, "")}
+    folder = make(tmp_path / "both", **FILES)
+    (folder / "patients.csv").write_text(
+        "subject_id,gender,anchor_age,anchor_year,anchor_year_group,dod\n10000032,F,52,2178,2014 - 2016,2180-09-09\n"
+    )
+    first, lateral, other, _ = open_table(folder).rows
+    assert (first.age, first.sex, lateral.age) == (54.0, "F", 54.0)
+    assert (other.age, other.sex) == (None, "")
+
+
 def test_negbio_is_read_where_it_stands_alone(tmp_path: Path) -> None:
     """NegBio's labels have the same columns and are named as their source."""
     files = {"negbio": LABELS, "split": SPLIT, "metadata": METADATA}

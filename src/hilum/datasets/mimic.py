@@ -7,6 +7,7 @@ Johnson et al. 2019, "MIMIC-CXR-JPG, a large publicly available database of labe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.datasets.cells import Cells, open_csv, read_number
@@ -25,9 +26,32 @@ _LABELERS = {"chexpert": "CheXpert labeler", "negbio": "NegBio"}
 _RADIOLOGIST = "test-set-labeled"
 _AIRSPACE = "Airspace Opacity"  # the radiologist's file calls Lung Opacity so
 _SPLIT = ("dicom_id", "study_id", "subject_id", "split")
-_METADATA = ("dicom_id", "ViewPosition", "Columns", "ViewCodeSequence_CodeMeaning")
+_METADATA = ("dicom_id", "ViewPosition", "Columns", "StudyDate", "ViewCodeSequence_CodeMeaning")
+_PATIENTS = ("subject_id", "gender", "anchor_age", "anchor_year")
 Labelled = Mapping[str, tuple[Observed, str]]
 """Study → its labels, and who gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the metadata say of a film."""
+
+    view: str
+    width: int | None
+    year: float | None
+    """Of the study, in the patient's own shifted time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What MIMIC-IV says of a patient."""
+
+    sex: str
+    born: float | None
+    """Year, in the patient's own shifted time."""
+
+
+UNKNOWN = Described("", None, None)
 
 
 def matches(folder: Path) -> bool:
@@ -38,16 +62,17 @@ def matches(folder: Path) -> bool:
 def read_mimic(folder: Path) -> Table:
     """Read the films that the folder holds. A study that no labeler could label has unknown labels.
 
-    Age and sex are not in MIMIC-CXR-JPG. Films that the split file lists and the folder lacks have no row and are counted. Raises
-    ``DatasetError`` for a missing file or column, a strange label or split, or no film at all.
+    Age and sex are not in MIMIC-CXR-JPG; they are read where MIMIC-IV's ``patients.csv`` lies beside it. Films that the split file
+    lists and the folder lacks have no row and are counted. Raises ``DatasetError`` for a missing file or column, a strange label or
+    split, or no film at all.
     """
     labels, dropped = _labels(folder)
-    described = _metadata(folder)
+    described, people = _metadata(folder), _people(folder)
     rows, listed = [], 0
     with open_csv(_need(folder, "split"), _SPLIT, "the split file") as (_, lines):
         for line, cells in enumerate(lines, start=2):
             listed += 1
-            row = _row(cells, line, labels, described)
+            row = _row(cells, line, labels, described.get(cells["dicom_id"], UNKNOWN), people.get(cells["subject_id"]))
             if (folder / row.image).is_file():
                 rows.append(row)
     if not rows:
@@ -84,30 +109,48 @@ def _labels(folder: Path) -> tuple[Labelled, tuple[str, ...]]:
     return labels, tuple(name for name in OBSERVATIONS if canonical(name) is None)
 
 
-def _metadata(folder: Path) -> Mapping[str, tuple[str, int | None]]:
-    """Return film → view and width in pixels."""
+def _metadata(folder: Path) -> Mapping[str, Described]:
+    """Return film → its description."""
     described = {}
     with open_csv(_need(folder, "metadata"), _METADATA, "the metadata") as (_, lines):
         for cells in lines:
             view = cells["ViewPosition"] or VIEWS.get(cells["ViewCodeSequence_CodeMeaning"].strip().lower(), "")
             width = read_number(cells["Columns"])
-            described[cells["dicom_id"]] = (view, None if width is None else int(width))
+            described[cells["dicom_id"]] = Described(
+                view, None if width is None else int(width), read_number(cells["StudyDate"][:4])
+            )
     return described
 
 
-def _row(cells: Cells, line: int, labels: Labelled, described: Mapping[str, tuple[str, int | None]]) -> Row:
+def _people(folder: Path) -> Mapping[str, Person]:
+    """Return subject → sex and year of birth, from MIMIC-IV's table where it is there. Everybody above 89 is 91 in it."""
+    people = {}
+    path = next((folder / name for name in ("patients.csv", "patients.csv.gz") if (folder / name).is_file()), None)
+    if path is not None:
+        with open_csv(path, _PATIENTS, "MIMIC-IV's table of patients") as (_, lines):
+            for cells in lines:
+                age, year = read_number(cells["anchor_age"]), read_number(cells["anchor_year"])
+                people[cells["subject_id"]] = Person(
+                    cells["gender"], None if age is None or year is None else year - age
+                )
+    return people
+
+
+def _row(cells: Cells, line: int, labels: Labelled, described: Described, person: Person | None) -> Row:
     film, study, subject = cells["dicom_id"], cells["study_id"], cells["subject_id"]
     if cells["split"] not in SPLITS:
         raise DatasetError(f"Line {line} of the split file has another split. Expected one of {', '.join(SPLITS)}.")
     (known, uncertain), label_source = labels.get(study, (({}, frozenset()), ""))
-    view, width = described.get(film, ("", None))
+    born = None if person is None else person.born
     return Row(
         image=Path("files", f"p{subject[:2]}", f"p{subject}", f"s{study}", f"{film}.jpg"),
         patient=f"p{subject}",
         source="MIMIC-CXR",
-        view=view,
+        view=described.view,
+        age=None if born is None or described.year is None else described.year - born,
+        sex="" if person is None else person.sex,
         label_source=label_source,
-        original_width=width,
+        original_width=described.width,
         labels=known,
         uncertain=uncertain,
         study=f"s{study}",
