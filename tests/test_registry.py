@@ -16,6 +16,7 @@ from hilum.registry import (
     manifest_from_json,
     manifest_to_json,
     save_ensemble,
+    write_card,
 )
 from tiny import output, tiny_manifest, write_tiny
 
@@ -140,3 +141,17 @@ def test_made_up_figures_are_assessed():
     """The tests' own outputs cover both kinds."""
     assert output("Edema").assessed
     assert not output("Fracture").assessed
+
+
+def test_a_new_card_keeps_what_was_measured(tmp_path):
+    """Only the card and the manifest's hash change; the ensemble record beside names the new one, and one of others stays."""
+    bundle = write_tiny(tmp_path, tiny_manifest("DenseNet121", "densenet", ("Edema",)))
+    record = EnsembleRecord({bundle.manifest.id: bundle.sha256, "other": "ab"}, {}, {})
+    save_ensemble(tmp_path, record)
+    after = write_card(bundle.folder, b"# new\n")
+    assert (after.folder / "card.md").read_bytes() == b"# new\n"
+    assert (after.model, after.golden) == (bundle.model, bundle.golden)
+    assert dict(load_ensemble(tmp_path).members) == {bundle.manifest.id: after.sha256, "other": "ab"}
+    save_ensemble(tmp_path, EnsembleRecord({bundle.manifest.id: "of another"}, {}, {}))
+    write_card(bundle.folder, b"# newer\n")
+    assert dict(load_ensemble(tmp_path).members) == {bundle.manifest.id: "of another"}

@@ -127,6 +127,7 @@ def open_bundles(
 
     Raises ``Incompatible`` for an id twice, and as ``open_engine`` does for a bundle that can't be used.
     """
+    _check(policy, prevalence or {})
     _refuse_twice(bundles)
     record = record if record is not None and dict(record.members) == _in_ensemble(bundles) else None
     names = unique_names([bundle.manifest for bundle in bundles])

@@ -19,6 +19,7 @@ MANIFEST_SCHEMA = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
+CARD = "card.md"
 APPEARANCE = "gate.npz"
 ENSEMBLE = "ensemble.json"
 MAX_FILE_BYTES = 2**31 - 1
@@ -87,6 +88,27 @@ def save_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) ->
     hashed = replace(manifest, files={name: _digest(content) for name, content in sorted(files.items())})
     (folder / MANIFEST).write_bytes(manifest_to_json(hashed))
     return load_bundle(folder)
+
+
+def bundle_files(bundle: Bundle) -> dict[str, bytes]:
+    """Return a bundle's files but the manifest, by name, with their hashes checked; of a ``.h5`` the graph made of it."""
+    if bundle.folder is None:
+        return {MODEL: bundle.model}
+    return {name: _read_checked(bundle.folder / name, digest) for name, digest in bundle.manifest.files.items()}
+
+
+def write_card(folder: Path, card: bytes) -> Bundle:
+    """Give a bundle another model card, and return it as loaded again.
+
+    The card is hashed, so the manifest's hash changes. An ensemble record beside the bundle that names it is told the new
+    one: weights and calibration are the same, so what was measured still holds.
+    """
+    before = load_bundle(folder)
+    after = save_bundle(folder, before.manifest, bundle_files(before) | {CARD: card})
+    record = load_ensemble(folder.parent)
+    if record is not None and record.members.get(before.manifest.id) == before.sha256:
+        save_ensemble(folder.parent, replace(record, members={**record.members, before.manifest.id: after.sha256}))
+    return after
 
 
 def manifest_to_json(manifest: Manifest) -> bytes:

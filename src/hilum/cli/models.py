@@ -15,7 +15,7 @@ from rich.text import Text
 from hilum.cli.exchange import export, pull
 from hilum.cli.gate import gate
 from hilum.cli.options import Models, models_folder, open_given
-from hilum.errors import BundleError, BundleNotFound
+from hilum.errors import BundleError, BundleNotFound, ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, import, fetch and export models.")
 for command in (gate, pull, export):
@@ -109,6 +109,30 @@ def import_h5(
     typer.echo(f"{saved.manifest.name}, version {saved.manifest.version}: {saved.folder}")
     for warning in saved.manifest.warnings:
         typer.echo(f"  {warning}")
+
+
+@app.command()
+def card(
+    bundle: Annotated[str, typer.Argument(help="A bundle's folder, or its id as in the list.", show_default=False)],
+    evaluation: Annotated[
+        Path | None, typer.Option(help="What hilum evaluate --out wrote of it.", show_default=False)
+    ] = None,
+    models: Models = None,
+) -> None:
+    """Write a bundle's model card from its manifest and an evaluation of it; its hashes, and ensemble.json's, follow."""
+    from hilum.cli.options import find_bundle
+    from hilum.evaluation.card import model_card
+    from hilum.evaluation.record import read_evaluation
+    from hilum.registry import CARD, write_card
+
+    found = find_bundle(bundle, models)
+    if found.folder is None:
+        raise ConfigError(f"{found.manifest.id} is a .h5 file, which holds no card. Do first: hilum models import.")
+    text = model_card(found.manifest, None if evaluation is None else read_evaluation(evaluation))
+    saved = write_card(found.folder, text.encode())
+    typer.echo(
+        f"{found.folder / CARD}: {saved.manifest.name}, version {saved.manifest.version}, sha256 {saved.sha256[:12]}…"
+    )
 
 
 @app.command()

@@ -61,16 +61,17 @@ def open_given(
     return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads, scope=actions)
 
 
-def open_chosen(bundles: list[str] | None, models: Path | None) -> Engine:
+def open_chosen(bundles: list[str] | None, models: Path | None, prevalence: list[str] | None = None) -> Engine:
     """Open the bundles that are named by folder or, of the models that would be open, by id; without names, all of those."""
     from hilum.pipeline import open_bundles
     from hilum.registry import load_ensemble
 
     if not bundles:
-        return open_given(models)
+        return open_given(models, prevalence=prevalence)
     chosen = [find_bundle(name, models) for name in bundles]
     beside = [load_ensemble(bundle.folder.parent) for bundle in chosen if bundle.folder is not None]
-    return open_bundles(chosen, record=next((record for record in beside if record is not None), None))
+    record = next((record for record in beside if record is not None), None)
+    return open_bundles(chosen, record=record, prevalence=parse_prevalences(prevalence or []))
 
 
 def find_bundle(name: str, models: Path | None) -> Bundle:

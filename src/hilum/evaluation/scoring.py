@@ -107,10 +107,10 @@ def score_table(
         patients=tuple(row.patient for row in kept),
         refused=refused,
         evidence={one: values[..., 1] for one, values in both.items()},
-        points=_points(engine),
+        points=points_of(engine),
         rows=tuple(kept),
         heatmaps=drawn,
-        subject=ENSEMBLE if sum(member.manifest.in_ensemble for member in engine.members) > 1 else who[-1],
+        subject=subject_of(engine),
     )
 
 
@@ -127,10 +127,16 @@ def _answer(analysis: Analysis) -> _Answer:
     }
 
 
-def _points(engine: Engine) -> dict[str, dict[str, Mapping[str, OperatingPoint]]]:
+def subject_of(engine: Engine) -> str:
+    """Return whose figures lead: the ensemble's where members are put together, else the one member's."""
+    together = [member.name for member in engine.members if member.manifest.in_ensemble]
+    return ENSEMBLE if len(together) > 1 else (*together, engine.members[0].name)[0]
+
+
+def points_of(engine: Engine) -> dict[str, dict[str, Mapping[str, OperatingPoint]]]:
+    """Return member, or ``Ensemble`` → finding → policy → the cut that its answers use."""
     together = ensemble.operating_points([member.manifest for member in engine.members], engine.record)
     points: dict[str, dict[str, Mapping[str, OperatingPoint]]] = {ENSEMBLE: {**together}}
     for member in engine.members:
-        outputs = (one for one in member.manifest.outputs if one.calibration is not None)
-        points[member.name] = {output.name: output.operating_points for output in outputs}
+        points[member.name] = {output.name: output.operating_points for output in member.manifest.outputs}
     return points

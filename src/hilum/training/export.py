@@ -13,6 +13,7 @@ from hilum import calibrate
 from hilum.datasets.films import Bytes, load_films
 from hilum.datasets.table import Table
 from hilum.errors import Incompatible
+from hilum.evaluation.card import model_card
 from hilum.evaluation.judge import judge_predictions
 from hilum.graph import with_float16_weights
 from hilum.normalise import scale_pixels
@@ -145,39 +146,3 @@ def _golden(graph: bytes, network: Network, films: Bytes, spec: InputSpec, outpu
     buffer = io.BytesIO()
     np.savez_compressed(buffer, pixels=films, logits=logits)
     return buffer.getvalue()
-
-
-def model_card(manifest: Manifest) -> str:
-    """Return the model card, made from the manifest alone."""
-    trained, rows = manifest.trained_on, []
-    for output in manifest.outputs:
-        if not output.assessed:
-            rows.append(f"| {output.name} | not assessed: {output.reason} | | | |")
-            continue
-        figure = "unknown" if (a := output.auroc) is None else f"{a.value:.3f} ({a.low:.3f}–{a.high:.3f})"
-        point = output.operating_points["youden"]
-        rows.append(
-            f"| {output.name} | {figure} | {point.threshold:.1f} | {point.sensitivity:.2f} | {point.specificity:.2f} |"
-        )
-    mean = manifest.figures.get("mean_auroc")
-    headline = (
-        "" if mean is None else f"Mean AUROC {mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f}) on held-out patients.\n"
-    )
-    return f"""# {manifest.name}, version {manifest.version}
-
-For research and education only. Clinical use requires validation by qualified radiologists.
-
-{headline}
-Trained on {trained.images} films of {trained.patients} patients of {trained.dataset};
-pre-training: {trained.pretraining or "none"}; teachers: {", ".join(trained.teachers) or "none"}.
-Films: {trained.image_licence}. Labels: {trained.label_licence}.
-Cite: {trained.citation}. Made at commit {trained.commit} by `{trained.command}`.
-
-| output | AUROC, held-out patients (95 % interval) | operating point (confidence) | sensitivity | specificity |
-|---|---|---|---|---|
-{chr(10).join(rows)}
-
-Operating points (Youden) with their sensitivity and specificity are from patients whom the scoring network was not trained on: the
-validation patients, or every patient by the fold that left them out. AUROC is from held-out patients' full-size originals, the
-interval by bootstrap over patients. Most labels were mined from reports and are noisy.
-"""

@@ -46,7 +46,7 @@ def _sections(evaluation: Evaluation) -> Iterator[str]:
     yield _section("curves", "Curves", curves(evaluation))
     yield _section("groups", "Groups", groups(evaluation))
     yield _section("heatmaps", "Heat maps against readers’ boxes", localisation(evaluation))
-    yield _section("limits", "What these figures do not say", bullets(warnings_of(evaluation)))
+    yield _section("limits", "What these figures do not say", bullets(warnings_of(evaluation, evaluation.subject)))
     yield _section("claim", "CLAIM: what this page answers, and what it leaves open", claim())
     yield _section("made", "Films, models, software", made(evaluation))
 

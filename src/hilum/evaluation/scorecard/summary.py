@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hilum.evaluation.record import Evaluation
+from hilum.evaluation.scorecard.cells import decimal
 from hilum.evaluation.scoring import ENSEMBLE
 from hilum.records import Interval
 
@@ -50,7 +51,7 @@ def sentences(evaluation: Evaluation) -> Iterator[str]:
             f"within what chance gives a perfectly calibrated model for {within} of {len(calibrations)}."
         )
     if evaluation.subject == ENSEMBLE and evaluation.gain:
-        gains = "; ".join(f"{who} {_signed(gain)}" for who, gain in evaluation.gain.items())
+        gains = "; ".join(f"{who} {signed(gain)}" for who, gain in evaluation.gain.items())
         yield f"The ensemble’s mean AUROC minus each member’s, over the findings that both assess: {gains}."
     if own := evaluation.localisation.get(evaluation.subject):
         better = [name for name, one in own.items() if one.hits_gain.low > 0]
@@ -61,8 +62,10 @@ def sentences(evaluation: Evaluation) -> Iterator[str]:
         )
 
 
-def _signed(figure: Interval) -> str:
-    return f"{figure.value:+.3f} ({figure.low:+.3f} to {figure.high:+.3f})".replace("-", "−")
+def signed(figure: Interval, digits: int = 3) -> str:
+    """Return a difference with its interval in brackets."""
+    form = f"+.{digits}f"
+    return f"{decimal(figure.value, form)} ({decimal(figure.low, form)} to {decimal(figure.high, form)})"
 
 
 def _named(names: list[str]) -> str:
@@ -88,9 +91,10 @@ def _span(figure: Interval, digits: int = 3) -> str:
     return f"{figure.low:.{digits}f}–{figure.high:.{digits}f}".replace("-", "−")
 
 
-def warnings_of(evaluation: Evaluation) -> Iterator[str]:
-    """Yield what the figures do not say."""
-    findings = evaluation.judged[evaluation.subject].findings
+def warnings_of(evaluation: Evaluation, who: str) -> Iterator[str]:
+    """Yield what the figures of a member, or of the ensemble, do not say."""
+    findings = evaluation.judged[who].findings
+    assessed = {name for one in evaluation.models if who in (ENSEMBLE, one.model.name) for name in one.findings}
     data = evaluation.data
     yield "How the model does elsewhere: other hospitals, machines and patients than those of these films."
     yield "Whether these patients are unknown to the model. That is for whoever chose them; nothing here can check it."
@@ -105,7 +109,7 @@ def warnings_of(evaluation: Evaluation) -> Iterator[str]:
     )
     if few := [name for name, one in findings.items() if one.positive_patients < FEW]:
         yield f"Much about {', '.join(few)}: fewer than {FEW} patients show them, so their intervals are wide, and rightly so."
-    if unjudged := sorted({name for one in evaluation.models for name in one.findings} - findings.keys()):
+    if unjudged := sorted(assessed - findings.keys()):
         yield f"Anything about {', '.join(unjudged)}: these films have no label for them, or all have the same."
     if "not stated" in data.views or len(data.views) < 2:
         yield "Whether views differ: they are not stated for all films, or there is only one."
