@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow.parquet import read_table
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from conftest import film_pixels
+from finished import STUDY, dicom_film
 
 
 @pytest.fixture
@@ -52,6 +55,9 @@ def test_exit_code_is_zero_when_all_were_read(hilum, folder):
         ["analyze"],
         ["analyze", "a.png", "--json", "--csv"],
         ["analyze", "a.png", "--html"],
+        ["analyze", "a.png", "--fhir"],
+        ["analyze", "a.png", "--parquet"],
+        ["analyze", "a.png", "--json", "--pdf", "--out", "folder"],
         ["analyze", "a.png", "--policy", "perhaps"],
         ["analyze", "a.png", "--models", "none"],
         ["analyze", "a.png", "--prevalence", "Edema"],
@@ -170,3 +176,41 @@ def test_one_film_of_a_folder_is_never_lost_to_its_suffix(hilum, folder, film_pn
     files = [json.loads(line)["file"] for line in hilum("analyze", folder, "--json").out.splitlines()]
     assert any(file.endswith("D.PNG") for file in files)
     assert not any("labels.csv" in file or "hidden" in file for file in files)
+
+
+def test_documents_of_a_dicom_film_are_of_its_study(hilum, tiny_models, tmp_path):
+    """Every kind of document is written from one analysis; those that name a study name the film's."""
+    (tmp_path / "film.dcm").write_bytes(dicom_film())
+    done = hilum("analyze", "film.dcm", "--sr", "--sc", "--pdf", "--dicom-pdf", "--fhir", "--html", "--out", "results")
+    assert done.code == 0
+    made = {path.name.partition(".")[2]: path for path in (tmp_path / "results").iterdir()}
+    assert made.keys() == {"sr.dcm", "sc.dcm", "pdf", "pdf.dcm", "fhir.json", "html"}
+    for kind in ("sr.dcm", "sc.dcm", "pdf.dcm"):
+        assert dcmread(made[kind]).StudyInstanceUID == STUDY.study
+    assert STUDY.study in made["fhir.json"].read_text("utf-8")
+    assert "TEST" not in done.out + done.err + made["html"].read_text("utf-8")
+
+
+def test_a_film_that_is_not_dicom_has_no_structured_report(hilum, folder):
+    """The other documents are written; that one is an error, which is said once, and the rest goes on."""
+    done = hilum("analyze", folder / "a.png", folder / "more", "--sr", "--fhir", "--out", "results")
+    assert done.code == 1
+    assert done.err.count("A Structured Report refers to its film") == 2
+    assert len(list(Path("results").iterdir())) == 2
+
+
+def test_parquet_has_the_rows_of_csv(hilum, folder):
+    """The table has a row a finding, and one for the film that can't be read."""
+    assert hilum("analyze", folder, "--parquet", "--out", "answers.parquet").code == 1
+    rows = read_table("answers.parquet").to_pylist()
+    lines = list(csv.DictReader(io.StringIO(hilum("analyze", folder, "--csv").out)))
+    assert [(row["file"], row["finding"] or "", row["error"] or "") for row in rows] == [
+        (line["file"], line["finding"], line["error"]) for line in lines
+    ]
+
+
+@pytest.mark.parametrize("form", [["--parquet", "--out", "none/deep/file"], ["--fhir", "--out", "a.png"]])
+def test_a_place_that_cannot_be_written_is_misuse(hilum, folder, form, film_png):
+    """Where results can't go, the command says so and ends with 2."""
+    Path("a.png").write_bytes(film_png)
+    assert hilum("analyze", folder / "a.png", *form).code == 2

@@ -7,42 +7,42 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from hilum.cli.answer import Answer
+from hilum.cli.documents import write_documents, write_parquet
 from hilum.cli.options import Models, PolicyOption, Prevalences, Scopes, Threads, open_given
-from hilum.errors import ConfigError, HilumError, InputError
+from hilum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from hilum.images.study import StudyContext
     from hilum.pipeline import Engine
-    from hilum.records import Analysis, Radiograph
+    from hilum.records import Radiograph
 
-Format = Literal["text", "json", "csv", "html"]
+Format = Literal["text", "json", "csv", "parquet", "documents"]
 SUFFIXES = frozenset({"", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".dic"})
 """In a folder, files with these suffixes are films, or broken films; others (tables, notes) are passed over."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What became of one file: an analysis with its radiograph, or an error."""
-
-    file: str
-    analysis: Analysis | None = None
-    image: Radiograph | None = None
-    error: HilumError | None = None
 
 
 def analyze(
     paths: Annotated[list[Path], typer.Argument(help="Films, or folders of films.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, in input order.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One row a finding.")] = False,
+    as_parquet: Annotated[bool, typer.Option("--parquet", help="The same rows, with types.")] = False,
     as_html: Annotated[bool, typer.Option("--html", help="One report a film.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File to write instead of printing; a folder for --html.")] = None,
+    as_pdf: Annotated[bool, typer.Option("--pdf", help="One page a film.")] = False,
+    as_sr: Annotated[bool, typer.Option("--sr", help="One DICOM Structured Report a film.")] = False,
+    as_sc: Annotated[bool, typer.Option("--sc", help="One DICOM Secondary Capture a film, with heat map.")] = False,
+    as_dicom_pdf: Annotated[bool, typer.Option("--dicom-pdf", help="The page as a DICOM object.")] = False,
+    as_fhir: Annotated[bool, typer.Option("--fhir", help="One FHIR bundle a film.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write instead of printing; a folder for documents of each film.")
+    ] = None,
     models: Models = None,
     policy: PolicyOption = "youden",
     prevalence: Prevalences = None,
@@ -50,28 +50,36 @@ def analyze(
     scope: Scopes = None,
 ) -> None:
     """Analyze films. Exit code 0: all were read; 1: some could not be; 2: the command could not be carried out."""
-    form = _format(as_json, as_csv, as_html)
-    if form == "html" and out is None:
-        raise ConfigError("Reports need a place: add --out FOLDER.")
+    tables = [name for name, on in (("json", as_json), ("csv", as_csv), ("parquet", as_parquet)) if on]
+    wanted = {"html": as_html, "pdf": as_pdf, "sr": as_sr, "sc": as_sc, "dicom-pdf": as_dicom_pdf, "fhir": as_fhir}
+    documents = tuple(name for name, on in wanted.items() if on)
+    form = _format(tables, documents)
+    if documents and out is None:
+        raise ConfigError("Documents need a place: add --out FOLDER.")
+    if form == "parquet" and out is None:
+        raise ConfigError("Parquet is no text to print: add --out FILE.")
     files = list(find_films(paths))
     engine = open_given(models, policy, prevalence, threads, scope)
     answers = _with_progress(answer_all(files, engine), len(files))
-    if form == "html" and out is not None:
-        failed = write_reports(answers, out)
+    if documents and out is not None:
+        failed = write_documents(answers, out, documents)
+    elif form == "parquet" and out is not None:
+        failed = write_parquet(answers, out)
     else:
         with _sink(out) as stream:
             failed = write(answers, form, stream)
     raise typer.Exit(1 if failed else 0)
 
 
-def _format(as_json: bool, as_csv: bool, as_html: bool) -> Format:
-    chosen: list[Format] = []
-    chosen += ["json"] if as_json else []
-    chosen += ["csv"] if as_csv else []
-    chosen += ["html"] if as_html else []
-    if len(chosen) > 1:
-        raise ConfigError(f"--{' and --'.join(chosen)} are given. Expected at most one of them.")
-    return chosen[0] if chosen else "text"
+def _format(tables: list[str], documents: tuple[str, ...]) -> Format:
+    if len(tables) > 1 or (tables and documents):
+        given = " and --".join((*tables, *documents))
+        raise ConfigError(
+            f"--{given} are given. Expected at most one of --json, --csv, --parquet, or documents of each film alone."
+        )
+    if documents:
+        return "documents"
+    return cast(Format, tables[0]) if tables else "text"
 
 
 def find_films(paths: list[Path]) -> Iterator[Path]:
@@ -88,16 +96,27 @@ def find_films(paths: list[Path]) -> Iterator[Path]:
 
 def answer_all(files: list[Path], engine: Engine) -> Iterator[Answer]:
     """Yield an answer for each file, in order."""
-    from hilum.images import ENOUGH, read_image
+    from hilum.images import ENOUGH, read_bytes, read_image
     from hilum.pipeline import analyze as analyze_image
 
     for file in files:
         try:
-            image = read_image(file, enough=ENOUGH)
+            data = read_bytes(file)
+            image = read_image(data, enough=ENOUGH)
+            study = study_of(data, image)
         except InputError as error:
             yield Answer(str(file), error=error)
         else:
-            yield Answer(str(file), analyze_image(image, engine), image)
+            yield Answer(str(file), analyze_image(image, engine), image, study)
+
+
+def study_of(data: bytes, image: Radiograph) -> StudyContext | None:
+    """Return whose film it is, where it is DICOM."""
+    if image.source.format != "DICOM":
+        return None
+    from hilum.images.study import read_study
+
+    return read_study(data)
 
 
 def _with_progress(answers: Iterator[Answer], count: int) -> Iterator[Answer]:
@@ -159,27 +178,3 @@ def to_line(answer: Answer) -> dict[str, object]:
     content = to_dict(answer.analysis)
     del content["heatmaps"], content["no_heatmap"]
     return {"file": answer.file, **content}
-
-
-def write_reports(answers: Iterator[Answer], folder: Path) -> int:
-    """Write one HTML document a film into ``folder``; return how many files could not be read. Raises ConfigError.
-
-    A film that could not be is told by its number: the error stream is often kept, and a name may name the patient.
-    """
-    from hilum.report import to_html
-
-    failed = 0
-    errors = Console(stderr=True)
-    for number, answer in enumerate(answers, 1):
-        if answer.analysis is None:
-            failed += 1
-            errors.print(f"film {number}: {answer.error}", highlight=False, markup=False, soft_wrap=True)
-            continue
-        # Two films of one name in two folders must not overwrite each other's report.
-        name = f"{Path(answer.file).stem}-{answer.analysis.source.sha256[:8]}.html"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(to_html(answer.analysis, answer.image))
-        except OSError as error:
-            raise ConfigError(f"A report can't be written into the folder of --out: {error.strerror}.") from None
-    return failed

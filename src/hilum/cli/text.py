@@ -12,7 +12,7 @@ from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding
 
 if TYPE_CHECKING:
-    from hilum.cli.analyze import Answer
+    from hilum.cli.answer import Answer
 
 BAR = 12
 

@@ -18,12 +18,19 @@ STRENGTH = 0.6
 
 def film_png(image: Radiograph, longest: int = 1024) -> bytes:
     """Return the film as an 8-bit grey PNG, bright = dense, at most ``longest`` pixels on its longer side."""
-    return _png(_thumbnail(image, longest))
+    return _png(thumbnail(image, longest))
 
 
 def overlay_png(image: Radiograph, heatmap: Array, box: tuple[float, float, float, float], longest: int = 512) -> bytes:
     """Return the film with a heat map (h×w, 0–1, over ``box`` in film pixels) in colour, as an RGB PNG."""
-    film = _thumbnail(image, longest)
+    return _png(overlay(image, heatmap, box, longest))
+
+
+def overlay(
+    image: Radiograph, heatmap: Array, box: tuple[float, float, float, float], longest: int = 1200
+) -> Image.Image:
+    """Return the film with a heat map over it as an RGB picture, at most ``longest`` pixels on its longer side."""
+    film = thumbnail(image, longest)
     width, height = film.size
     shrink = width / image.pixels.shape[1]
     x, y, w, h = (round(edge * shrink) for edge in box)
@@ -35,7 +42,7 @@ def overlay_png(image: Radiograph, heatmap: Array, box: tuple[float, float, floa
     heat = np.clip(np.asarray(whole), 0, 1)[..., np.newaxis]
     grey = np.asarray(film, dtype=np.float32)[..., np.newaxis]
     mixed = grey * (1 - STRENGTH * heat) + _colour(heat[..., 0]) * (STRENGTH * heat)
-    return _png(Image.fromarray(np.asarray(np.rint(np.clip(mixed, 0, 255)), dtype=np.uint8)))
+    return Image.fromarray(np.asarray(np.rint(np.clip(mixed, 0, 255)), dtype=np.uint8))
 
 
 def mean_map(heatmaps: Sequence[Heatmap], finding: str) -> Heatmap | None:
@@ -53,7 +60,8 @@ def _colour(heat: Array) -> Array:
     return np.stack([np.interp(heat, places, STOPS[:, channel]) for channel in range(3)], axis=-1)
 
 
-def _thumbnail(image: Radiograph, longest: int) -> Image.Image:
+def thumbnail(image: Radiograph, longest: int) -> Image.Image:
+    """Return the film as an 8-bit grey picture, at most ``longest`` pixels on its longer side."""
     rows, columns = image.pixels.shape
     shrink = min(1.0, longest / max(rows, columns))
     size = max(1, round(columns * shrink)), max(1, round(rows * shrink))

@@ -9,6 +9,7 @@ from typing import Any
 
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, Heatmap, MemberFinding, MemberResult, Slot
+from hilum.report.numbers import percent, share, three_digits
 
 SLOTS: tuple[tuple[str, Slot], ...] = (
     ("densenet_result", "densenet"),
@@ -63,9 +64,9 @@ def _classic(member: MemberResult | None) -> dict[str, Any] | None:
     return {
         "model": member.model,
         "top_prediction": member.predictions[0].name,
-        "confidence": _percent(member.predictions[0].confidence),
+        "confidence": percent(member.predictions[0].confidence),
         "predictions": [
-            {"class": one.name, "confidence": _percent(one.confidence), "score": _share(one.score)}
+            {"class": one.name, "confidence": percent(one.confidence), "score": share(one.score)}
             for one in member.predictions
         ],
     }
@@ -74,17 +75,17 @@ def _classic(member: MemberResult | None) -> dict[str, Any] | None:
 def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
-        "confidence": _percent(finding.confidence),
-        "evidence": _share(finding.evidence),
-        "probability": _share(finding.probability),
+        "confidence": percent(finding.confidence),
+        "evidence": share(finding.evidence),
+        "probability": share(finding.probability),
         "prevalence": finding.prevalence,
-        "spread": _percent(finding.spread),
-        "threshold": _percent(finding.threshold),
+        "spread": percent(finding.spread),
+        "threshold": percent(finding.threshold),
         "positive": finding.positive,
-        "margin": _percent(finding.margin),
-        "sensitivity": _share(finding.sensitivity),
-        "specificity": _share(finding.specificity),
-        "members": {name: _percent(confidence) for name, confidence in finding.members.items()},
+        "margin": percent(finding.margin),
+        "sensitivity": share(finding.sensitivity),
+        "specificity": share(finding.specificity),
+        "members": {name: percent(confidence) for name, confidence in finding.members.items()},
     }
 
 
@@ -103,13 +104,13 @@ def _member(member: MemberResult) -> dict[str, Any]:
 
 def _prediction(one: MemberFinding) -> Mapping[str, Any]:
     # A raw score's cut may lie far below 0.1, where a decimal would hide on which side of it the score is.
-    cut = _percent if one.evidence is not None else _three_digits
+    cut = percent if one.evidence is not None else three_digits
     return {
         "name": one.name,
-        "score": _share(one.score),
-        "evidence": _share(one.evidence),
+        "score": share(one.score),
+        "evidence": share(one.evidence),
         "confidence": cut(one.confidence),
-        "probability": _share(one.probability),
+        "probability": share(one.probability),
         "threshold": cut(one.threshold),
         "positive": one.positive,
     }
@@ -122,15 +123,3 @@ def _heatmap(heatmap: Heatmap) -> Mapping[str, Any]:
         "box": [round(edge, 1) for edge in heatmap.box],
         "values": [[round(float(value), 3) for value in row] for row in heatmap.values],
     }
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
-
-
-def _three_digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
-
-
-def _share(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hilum.records import Analysis
+from hilum.report.numbers import percent, share
 
 CSV_COLUMNS = (
     "file",
@@ -36,11 +37,11 @@ def csv_rows(file: str, analysis: Analysis) -> list[dict[str, object]]:
         common
         | {
             "finding": finding.name,
-            "confidence": round(finding.confidence, 1),
-            "probability": None if finding.probability is None else round(finding.probability, 4),
+            "confidence": percent(finding.confidence),
+            "probability": share(finding.probability),
             "prevalence": finding.prevalence,
-            "spread": None if finding.spread is None else round(finding.spread, 1),
-            "threshold": None if finding.threshold is None else round(finding.threshold, 1),
+            "spread": percent(finding.spread),
+            "threshold": percent(finding.threshold),
             "positive": finding.positive,
         }
         for finding in analysis.findings
