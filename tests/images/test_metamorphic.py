@@ -17,11 +17,14 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import convert_color_space
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -35,6 +38,7 @@ TOLERANCE = 1e-3
 REDUCED_TOLERANCE = 0.01
 RADIOGRAPH = Path(data_store.__path__[0]) / "data" / "RG1_UNCR.dcm"
 GALLERY = Path(__file__).parents[2] / "src/hilum/server/static/gallery"
+HTJ2K = Path(__file__).parents[1] / "golden/images/effusion-htj2k.j2c"
 FILMS = ("RG1", "effusion", "pneumothorax")
 Make = Callable[..., Any]
 
@@ -295,6 +299,15 @@ def test_a_real_file_and_its_copy_agree(engine, kind):
     """A radiograph as its makers gave it, in JPEG 2000 (lossless, lossy) and as they decoded that, reads the same."""
     plain, compressed = ((RADIOGRAPH.parent / f"RG1_{form}{kind}.dcm").read_bytes() for form in ("UNC", "J2K"))
     assert farthest(answer(compressed, engine), answer(plain, engine)) <= TOLERANCE
+
+
+def test_high_throughput_jpeg_2000_gives_the_same_answer(base, check, write):
+    """The same samples in a codestream that imagecodecs' `htj2k_encode(stored, reversible=True)` made give the same answer."""
+    dataset = base("effusion")
+    dataset.PixelData = encapsulate([HTJ2K.read_bytes()])
+    dataset["PixelData"].is_undefined_length = True
+    for syntax in (HTJ2KLossless, HTJ2KLosslessRPCL):
+        check("effusion", write(dataset, syntax))
 
 
 @pytest.mark.parametrize("film", FILMS)

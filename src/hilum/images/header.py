@@ -71,6 +71,7 @@ _TAGS = [tag for tag in map(tag_for_keyword, _KEYWORDS) if tag is not None]
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_PIECE = 1 << 18
 # Of no use once their reasons are known, and personal.
 _PERSONAL = ("PatientAge", "PatientBirthDate", "StudyDate")
 
@@ -154,8 +155,7 @@ def read_data_set(data: bytes, limits: Limits, tags: list[int] | None = None) ->
     Deflated is inflated. Raises ImageTooLarge, or what pydicom raises.
     """
     if (start := _deflated_start(data)) is not None:
-        inflated = BytesIO(_inflate(data, start, limits))
-        return read_dataset(inflated, False, True, specific_tags=tags), ExplicitVRLittleEndian
+        return read_dataset(_inflate(data, start, limits), False, True, specific_tags=tags), ExplicitVRLittleEndian
     # Force: a file without preamble or file meta information is read as well.
     dataset = dcmread(BytesIO(data), force=True, specific_tags=tags)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
@@ -182,13 +182,22 @@ def _deflated_start(data: bytes) -> int | None:
     return place if deflated else None
 
 
-def _inflate(data: bytes, start: int, limits: Limits) -> bytes:
+def _inflate(data: bytes, start: int, limits: Limits) -> BytesIO:
     """Inflate a data set, at most a quarter of the memory limit: it is copied while it is parsed and decoded."""
     most = limits.max_memory // 4
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(memoryview(data)[start:], most)
-    if inflater.unconsumed_tail:
-        raise ImageTooLarge(f"The deflated data set is larger than {most:,} bytes. Send one film, not deflated.")
+    inflated = BytesIO()
+    # In pieces: asked for all at once, zlib holds everything twice.
+    for place in range(start, len(data), _PIECE):
+        piece = data[place : place + _PIECE]
+        while piece and not inflater.eof:
+            inflated.write(inflater.decompress(piece, 16 * _PIECE))
+            piece = inflater.unconsumed_tail
+            if inflated.tell() > most:
+                raise ImageTooLarge(
+                    f"The deflated data set is larger than {most:,} bytes. Send one film, not deflated."
+                )
+    inflated.seek(0)
     return inflated
 
 
