@@ -14,6 +14,7 @@ from pydicom import dcmread
 from finished import ANALYSIS, FILM, NOW, REFUSED, STUDY, dicom_film
 from hilum.errors import ConfigError, InputError
 from hilum.images.study import read_study
+from hilum.records import Reason, Verdict
 from hilum.report import to_dicom_pdf, to_pdf, to_sc, to_sr
 
 WRITERS = {
@@ -83,7 +84,7 @@ def test_identity_is_copied_exactly(write):
     odd = replace(STUDY, patient_id="X" * 90, sex="unknown to us", birth_date="70-01-31", patient_name="<b>A&B</b>\\C")
     made = read(write(ANALYSIS, odd))
     assert made.get_item("PatientID").value == b"X" * 90
-    assert made.get_item("PatientName").value == b"<b>A&B</b>\\C "
+    assert made.get_item("PatientName").value == b"<b>A&B</b>\\C"
     assert made.get_item("PatientSex").value == b"unknown to us "
 
 
@@ -125,6 +126,13 @@ def test_a_refused_film_gives_a_report_without_findings():
     assert verdict.value.value == "refused"
     assert film.get_measurements() == []
     assert any("colour_photograph: The picture" in str(item.value) for item in film[0].ContentSequence)
+
+
+def test_what_is_odd_of_a_film_is_said():
+    """A film that was read in spite of a warning has the warning's words in its report."""
+    odd = replace(ANALYSIS, verdict=Verdict(True, (Reason("paediatric", "The header says under 18.", action="warn"),)))
+    (film, *_) = srread(io.BytesIO(to_sr(odd, STUDY, NOW))).content.get_image_measurement_groups()
+    assert "The header says under 18." in [str(item.value) for item in film[0].ContentSequence]
 
 
 def test_several_frames_are_referred_to_by_number():

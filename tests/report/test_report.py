@@ -97,7 +97,8 @@ def test_refusal_in_json_has_no_numbers(refused):
 def test_a_warning_is_shown_and_does_not_refuse(film, tiny_engine):
     """A film accepted with a warning has its findings, and the warning in JSON, CSV and the report."""
     stated = (Reason("paediatric", "The header says under 18.", basis="header"),)
-    analysis = analyze(replace(film, stated=stated), tiny_engine)
+    engine = replace(tiny_engine, scope=replace(tiny_engine.scope, paediatric="warn"))
+    analysis = analyze(replace(film, stated=stated), engine)
     content = to_dict(analysis)
     assert (content["accepted"], content["reasons"]) == (
         True,

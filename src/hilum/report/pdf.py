@@ -119,7 +119,7 @@ def _page(analysis: Analysis, image: Radiograph, study: StudyContext | None, now
     ]
     if not analysis.verdict.accepted:
         page.append(_text("This film was not read.", 12, bold=True))
-        page += [_text(reason.message, 10) for reason in analysis.verdict.reasons]
+        page += [_text(reason.message, 10) for reason in analysis.verdict.refusals]
     else:
         page += _answer(analysis)
     page += [Spacer(1, 8), _pictures(analysis, image)]

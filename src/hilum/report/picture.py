@@ -66,7 +66,7 @@ def legend(analysis: Analysis, heatmap: Heatmap | None) -> Iterator[Line]:
     yield Line("", 10)
     if not analysis.verdict.accepted:
         yield Line("This film was not read.", 28, AMBER, bold=True)
-        for reason in analysis.verdict.reasons:
+        for reason in analysis.verdict.refusals:
             yield Line(reason.message)
     else:
         yield from _answer(analysis, heatmap)

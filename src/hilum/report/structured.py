@@ -109,7 +109,7 @@ def _film_group(analysis: Analysis, study: StudyContext) -> sr.MeasurementsAndQu
     models = [model_line(model) for model in analysis.provenance.models]
     parameters = [*models, f"operating points: {analysis.provenance.policy}", f"film sha256 {analysis.source.sha256}"]
     group = _measured("Film", analysis, study, measurements, evaluations, parameters)
-    refused = [] if analysis.verdict.accepted else [f"{one.code}: {one.message}" for one in analysis.verdict.reasons]
+    refused = (f"{reason.code}: {reason.message}" for reason in analysis.verdict.refusals)
     words = (*refused, advice(analysis), *warnings(analysis), not_assessed(analysis), f"{RESEARCH}. {DISCLAIMER}")
     for text in filter(None, words):
         group[0].ContentSequence.append(

@@ -22,7 +22,7 @@ def present(analysis: Analysis) -> tuple[Finding, ...]:
 def conclusion(analysis: Analysis) -> str:
     """Return the answer in one or two sentences."""
     if not analysis.verdict.accepted:
-        return f"This film was not read. {' '.join(reason.message for reason in analysis.verdict.reasons)}"
+        return f"This film was not read. {' '.join(reason.message for reason in analysis.verdict.refusals)}"
     names = ", ".join(f"{finding.name} ({percent(finding.confidence):.1f})" for finding in present(analysis)) or "none"
     level = (
         ""
@@ -40,7 +40,7 @@ def advice(analysis: Analysis) -> str:
 
 def warnings(analysis: Analysis) -> tuple[str, ...]:
     """Return what must stand beside the answer: what is odd of the film, contradictions, what is doubtful of a model."""
-    odd = (reason.message for reason in analysis.verdict.reasons) if analysis.verdict.accepted else ()
+    odd = (reason.message for reason in analysis.verdict.warnings)
     doubts = (f"{model.name}: {text}" for model in analysis.provenance.models for text in model.warnings)
     return (*odd, *analysis.conflicts, *doubts)
 
