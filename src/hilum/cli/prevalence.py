@@ -77,18 +77,12 @@ def _prevalences(engine: Engine) -> dict[str, float]:
 
 def print_predictive(who: str, found: Sequence[Predictive], console: Console) -> None:
     """Print a line for each finding and policy."""
-    grid = Grid(
-        who,
-        "Policy",
-        "Prevalence",
-        "Sensitivity",
-        "Specificity",
-        "PPV",
-        "NPV",
-        "Positive",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    console.print(f"{who}: sensitivity, specificity and predictive values, with 95 % intervals")
+    grid = Grid(box=None, padding=(0, 2, 0, 0))
+    for name in ("Finding", "Policy", "At"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("Sens.", "Spec.", "PPV", "NPV", "Positive"):
+        grid.add_column(name)
     for one in found:
         shares = (one.sensitivity, one.specificity, one.ppv, one.npv, one.flagged)
         grid.add_row(one.finding, one.policy, f"{one.prevalence:.2%}", *map(_text, shares))

@@ -113,7 +113,7 @@ def _evaluated(evaluation: Evaluation, own: Judged) -> Iterator[str]:
         f"On {evaluation.films:,} films of {evaluation.patients:,} patients, sources: {', '.join(evaluation.data.sources)}; views: "
         f"{', '.join(evaluation.data.views)}. Each figure has its 95 % interval by bootstrap over patients.\n"
     )
-    head = ("finding", "films with / of", "AUROC", "AUPRC", "sensitivity", "specificity", "slope", "ECE (floor)")
+    head = ("finding", "films with / of", "AUROC", "AUPRC", "sensitivity", "specificity", "slope", "ECE", "its floor")
     yield from _table(head, [_figures(name, one) for name, one in judged.findings.items()])
     if judged.mean_auroc is not None:
         yield f"Mean AUROC {short(judged.mean_auroc)}.\n"
@@ -141,11 +141,11 @@ def _evaluated(evaluation: Evaluation, own: Judged) -> Iterator[str]:
 def _figures(name: str, one: FindingFigures) -> tuple[str, ...]:
     point, calibration = one.points.get(POLICY), one.calibration
     rates = ("", "") if point is None else (_two(point.sensitivity), _two(point.specificity))
-    slope, error = "", ""
+    slope, error, floor = "", "", ""
     if calibration is not None:
         slope = "too few films" if calibration.slope is None else _two(calibration.slope)
-        error = f"{calibration.ece.value:.3f} ({short(calibration.ece_floor)})"
-    return (name, f"{one.positives} / {one.films}", short(one.auroc), short(one.auprc), *rates, slope, error)
+        error, floor = short(calibration.ece), short(calibration.ece_floor)
+    return (name, f"{one.positives} / {one.films}", short(one.auroc), short(one.auprc), *rates, slope, error, floor)
 
 
 def _group(group: Group) -> tuple[str, ...]:

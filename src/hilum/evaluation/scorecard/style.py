@@ -21,7 +21,7 @@ thead th { font-size: .82rem; font-weight: 600; color: var(--soft); vertical-ali
 tbody th { font-weight: 500; } .figures td { line-height: 1.3; } .small { font-size: .87rem; } .small small { white-space: normal; }
 td b { color: #9c3d06; } td b small { color: #9c3d06; }
 .none { color: #8993a0; font-size: .85rem; } .note { color: var(--soft); font-size: .88rem; }
-.facts th, .claim th { width: 11rem; } .claim th:first-child { width: 3.5rem; } .facts thead { display: none; } .facts th { white-space: nowrap; color: var(--soft); font-weight: 500; }
+.facts th, .claim th { width: 11rem; } .claim th:first-child { width: 3.5rem; } .claim th:nth-child(2) { width: 21rem; } .claim th:nth-child(3) { width: 6rem; } .facts thead { display: none; } .facts th { white-space: nowrap; color: var(--soft); font-weight: 500; }
 .facts td { overflow-wrap: anywhere; } .claim .yes { color: #0b6b4f; } .claim .part { color: var(--ink); } .claim .no { color: #9c3d06; }
 code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
 .legend span { display: inline-block; margin-right: 1.3rem; font-size: .88rem; white-space: nowrap; } .legend { max-width: none; }
