@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from conftest import film_pixels
 from finished import STUDY, dicom_film
+from hilum.records import OperatingPoint, Output
+from tiny import tiny_manifest, write_tiny
 
 
 @pytest.fixture
@@ -78,6 +81,20 @@ def test_a_missing_file_is_reported_like_a_broken_one(hilum, tiny_models):
     done = hilum("analyze", "none.png", "--json")
     assert json.loads(done.out)["error"]["code"] == "unreadable_image"
     assert done.code == 1
+
+
+def test_text_has_the_members_outside_of_the_ensemble(hilum, folder, tmp_path):
+    """What a member says that has no part in the findings stands in a line of its own, with what its own cut makes positive."""
+    outputs = tuple(
+        Output(name, True, operating_points={"youden": OperatingPoint(cut, None, None)})
+        for name, cut in (("Edema", 0.0), ("Hernia", 100.0))
+    )
+    write_tiny(tmp_path / "own", tiny_manifest("Net", None, (), outputs=outputs, in_ensemble=False))
+    text = " ".join(hilum("analyze", folder / "a.png", "--models", tmp_path / "own").out.split())
+    told = text.partition("Net (random numbers, for tests-trained), not in the ensemble")[2].partition(". ")[0]
+    assert re.search(r"Edema [\d.]+ ▲", text), text
+    assert "Hernia" in told
+    assert "Hernia" not in text.partition("Net (random")[0]
 
 
 def test_text_names_what_matters(hilum, folder):

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hilum.levels import DISCLAIMER
-from hilum.records import Analysis, Finding
+from hilum.records import Analysis, Finding, MemberResult
 
 if TYPE_CHECKING:
     from hilum.cli.answer import Answer
@@ -51,6 +51,9 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     ):
         console.print(Text(f"  {note}", style="yellow"))
     console.print(_table(analysis))
+    for member in analysis.members:
+        if not member.in_ensemble:
+            console.print(Text(f"  {_outside(member)}"))
     if analysis.not_assessed:
         console.print(Text(f"  Not assessed: {', '.join(analysis.not_assessed)}.", style="dim"))
     for model in analysis.provenance.models:
@@ -67,6 +70,12 @@ def _table(analysis: Analysis) -> Table:
     for finding in analysis.findings:
         table.add_row(*_cells(finding), style="bold" if finding.positive else "")
     return table
+
+
+def _outside(member: MemberResult) -> str:
+    """Return the answer of a member that has no part in the findings."""
+    answers = ", ".join(f"{one.name} {one.confidence:.1f}{' ▲' if one.positive else ''}" for one in member.predictions)
+    return f"{member.model}, not in the ensemble (▲ above its own operating point): {answers}."
 
 
 def _cells(finding: Finding) -> tuple[str, ...]:
