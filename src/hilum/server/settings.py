@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     )
     scope: dict[str, Action] = Field(
         default_factory=dict,
-        description="What is done about a film by what its header says: code → `refuse`, `warn` or `ignore`.",
+        description="What is done about a film by what its header says or what it looks like: code → `refuse`, `warn` or `ignore`.",
     )
     threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
     workers: int = Field(2, ge=1, le=64, description="Films that are read and analyzed at the same time.")
