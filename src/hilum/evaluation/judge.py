@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.evaluation.bootstrap import REPLICATES, Draws, Floats, patient_draws, replicate, summarise
 from hilum.evaluation.calibration import calibration_figures, calibration_replicates, floor_interval
@@ -87,9 +88,16 @@ class Answers:
     """(N,); None for a member that is not calibrated."""
     labels: Array
     patients: tuple[str, ...]
-    draws: Draws
-    """Of all films' patients, cut to these films."""
+    known: npt.NDArray[np.bool_]
+    """Which of all films these are."""
+    all_draws: Draws
+    """Of all films' patients."""
     points: Mapping[str, OperatingPoint]
+
+    @property
+    def draws(self) -> Draws:
+        """The draws cut to these films, made anew each time: kept for every finding they would fill the memory."""
+        return self.all_draws if self.known.all() else self.all_draws[:, self.known]
 
     @property
     def judged(self) -> bool:
@@ -112,17 +120,18 @@ def judge_answers(answers: Mapping[str, Answers], films: int, patients: int) -> 
 
 def _finding_figures(answer: Answers, columns: dict[str, list[Floats]]) -> FindingFigures:
     """Return one output's figures, and add the replicates that means are made of to ``columns``."""
-    areas = replicate(lambda weights: ranking_areas(answer.confidences, answer.labels, weights), answer.draws)
+    draws = answer.draws
+    areas = replicate(lambda weights: ranking_areas(answer.confidences, answer.labels, weights), draws)
     cuts = list(answer.points)
     thresholds = [answer.points[policy].threshold for policy in cuts]
-    both = replicate(lambda weights: rates(answer.confidences, answer.labels, thresholds, weights), answer.draws)
+    both = replicate(lambda weights: rates(answer.confidences, answer.labels, thresholds, weights), draws)
     named = {"auroc": areas[:, 0], "auprc": areas[:, 1]}
     for at, policy in enumerate(cuts):
         named[f"sensitivity {policy}"] = both[:, at]
         named[f"specificity {policy}"] = both[:, len(cuts) + at]
     calibration = None
     if answer.evidence is not None:
-        calibrated = calibration_replicates(answer.evidence, answer.labels, answer.draws)
+        calibrated = calibration_replicates(answer.evidence, answer.labels, draws)
         calibration = calibration_figures(calibrated)
         named |= calibrated
     for figure, values in named.items():

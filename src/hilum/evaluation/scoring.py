@@ -67,7 +67,8 @@ class Scores:
             evidence=None if evidence is None or np.isnan(evidence).any() else evidence,
             labels=self.labels[known, column],
             patients=tuple(np.asarray(self.patients, dtype=object)[known].tolist()),
-            draws=draws[:, known],
+            known=known,
+            all_draws=draws,
             points=self.points.get(who, {}).get(self.names[column], {}),
         )
 
