@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +13,17 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import BasicTextSRStorage, DigitalXRayImageStorageForPresentation, Verification
+from pynetdicom.sop_class import (
+    BasicTextSRStorage,
+    ComprehensiveSRStorage,
+    DigitalXRayImageStorageForPresentation,
+    Verification,
+)
 
 from hilum.errors import UnreadableImage
 from hilum.node.service import run_node
@@ -23,6 +32,7 @@ from hilum.node.worker import Answer
 
 LEFT_SOCKETS = "ignore:Exception ignored in. <(socket.socket|ssl.SSLSocket):pytest.PytestUnraisableExceptionWarning"
 """For ``filterwarnings``: sockets that pynetdicom leaves to the garbage collector when a peer is not there or hangs up."""
+_EXAMPLE = Path(__file__).parents[1] / "src/hilum/server/static/gallery/effusion.jpg"
 SENTINEL = "CANARY^Quentin"
 
 
@@ -51,17 +61,27 @@ def film(rows: int = 96, columns: int = 80, **elements: object) -> Dataset:
     y, x = np.mgrid[0 : 1 : rows * 1j, 0 : 1 : columns * 1j]
     stored = np.rint(4000 * np.clip(0.3 + 0.4 * x + 0.2 * np.sin(9 * y), 0, 1)).astype(np.uint16)
     return dicom(
-        Rows=rows,
-        Columns=columns,
-        SamplesPerPixel=1,
-        PhotometricInterpretation="MONOCHROME2",
-        BitsAllocated=16,
-        BitsStored=12,
-        HighBit=11,
-        PixelRepresentation=0,
-        PixelData=stored.tobytes(),
-        **elements,
+        **{
+            "Rows": rows,
+            "Columns": columns,
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 12,
+            "HighBit": 11,
+            "PixelRepresentation": 0,
+            "PixelData": stored.tobytes(),
+        }
+        | elements
     )
+
+
+def chest_film(side: int = 256, **elements: object) -> Dataset:
+    """Return a DX object with the pixels of an example film that ships, which every gate accepts."""
+    with Image.open(_EXAMPLE) as picture:
+        stored = np.asarray(picture.convert("L").resize((side, side)))
+    pixels = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": stored.tobytes()}
+    return film(side, side, **(pixels | elements))
 
 
 def written(dataset: Dataset) -> bytes:
@@ -105,7 +125,8 @@ def receiving(ssl_context=None, port: int = 0) -> Iterator[Receiver]:
     receiver = Receiver()
     entity = AE("PACS")
     entity.require_called_aet = True
-    entity.add_supported_context(BasicTextSRStorage)
+    for sop_class in (BasicTextSRStorage, ComprehensiveSRStorage):
+        entity.add_supported_context(sop_class)
     entity.add_supported_context(Verification)
     server = entity.start_server(
         ("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, receiver.store)], ssl_context=ssl_context
@@ -178,3 +199,37 @@ def wait_for(true: Callable[[], object], seconds: float = 15) -> None:
     while not true():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.02)
+
+
+_TINY = """
+import sys
+from pathlib import Path
+from hilum import cli, pipeline
+folder = Path(sys.argv.pop(1))
+pipeline.shipped_folder = lambda: folder
+cli.main()
+"""
+
+
+def run_hilum(tiny: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command to its end, with ``tiny`` weights in place of those that ship."""
+    command = [sys.executable, "-c", _TINY, str(tiny), *arguments]
+    return subprocess.run(command, capture_output=True, env=_environment(), timeout=300, check=False)
+
+
+def start_node(config: Path, log: Path, tiny: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start ``hilum node`` as a process of its own and wait until it listens; ``tiny``: weights in place of those that ship."""
+    program = ["from hilum.cli import main; main()"] if tiny is None else [_TINY, str(tiny)]
+    command = [sys.executable, "-c", *program, "node", "--config", str(config)]
+    with log.open("ab") as stream:
+        before = stream.tell()
+        process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=config.parent, env=_environment())
+    wait_for(lambda: b"is listening" in log.read_bytes()[before:] or process.poll() is not None, 60)
+    assert process.poll() is None, log.read_text("utf-8")
+    return process
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without hilum's settings, for a child on one thread."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HILUM_")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

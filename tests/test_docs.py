@@ -28,11 +28,12 @@ from hilum.deidentify import read_rules
 from hilum.evaluation.record import Evaluation
 from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
+from hilum.node.settings import NodeSettings, load_node_settings
 from hilum.pipeline import Engine, analyze
 from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Radiograph, Reason, Source
 from hilum.report import CSV_COLUMNS, ml_analysis, to_dict
 from hilum.server.app import create_app
-from hilum.server.settings import Settings, load_settings
+from hilum.server.settings import NODE_PREFIX, Settings, load_settings
 from hilum.training.config import TrainingConfig, read_config
 
 ROOT = Path(__file__).parents[1]
@@ -132,6 +133,8 @@ def test_toml_examples_are_valid(block, tmp_path):
     readers = {
         "settings.md": load_settings,
         "de-identify.md": read_rules,
+        "node-settings.md": load_node_settings,
+        "orthanc.md": load_node_settings,
         "own-models.md": read_sidecar,
         "keras-h5.md": read_sidecar,
         "train.md": read_config,
@@ -235,8 +238,10 @@ def test_csv_columns_are_documented():
 
 def test_no_variable_is_made_up():
     """Every HILUM_* that stands anywhere, the container's files among them, is a setting."""
-    known = {f"HILUM_{name.upper()}" for name in ("config", *Settings.model_fields)}
-    for path in (*PAGES, ROOT / "Containerfile", ROOT / "compose.yaml"):
+    known = {f"HILUM_{name.upper()}" for name in ("config", *Settings.model_fields)} | {NODE_PREFIX.rstrip("_")}
+    known |= {f"{NODE_PREFIX}{name.upper()}" for name in ("config", *NodeSettings.model_fields)}
+    recipe = (path for path in (ROOT / "examples" / "orthanc").iterdir() if path.is_file())
+    for path in (*PAGES, ROOT / "Containerfile", ROOT / "compose.yaml", *recipe):
         assert set(re.findall(r"HILUM_[A-Z_]*[A-Z]", path.read_text("utf-8"))) <= known, path
 
 
@@ -454,7 +459,7 @@ def test_versions_agree():
     assert PROJECT["version"] == __version__
     assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
-    for name in ("Containerfile", "compose.yaml", "docs/how-to/deploy.md"):
+    for name in ("Containerfile", "compose.yaml", "examples/orthanc/compose.yaml", "docs/how-to/deploy.md"):
         assert set(re.findall(r"hilum:(\d[\w.]*)", (ROOT / name).read_text("utf-8"))) == {__version__}, name
 
 

@@ -17,6 +17,7 @@
     ├── NoSpace                     the disk has no room for what is to be written
     ├── DatasetError                a table, split or data set folder is not as its layout says
     ├── ConfigError                 a setting or configuration file is wrong
+    ├── PeerError                   another system can't be reached, or does not do what it is asked
     └── Busy                        every worker is taken and the queue is full, or no process can be started
 
 A message says what was found, what was expected and what to do. It never contains patient data: no file
@@ -114,6 +115,12 @@ class ConfigError(HilumError):
     """A setting or configuration file is wrong."""
 
     code = "config_error"
+
+
+class PeerError(HilumError):
+    """Another system can't be reached, or does not do what it is asked."""
+
+    code = "peer_error"
 
 
 class Busy(HilumError):

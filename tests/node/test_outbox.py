@@ -76,6 +76,21 @@ def test_in_the_end_it_is_given_up(outbox, spool, send):
     assert spool.results(KEY) == [b"result"]
 
 
+def test_results_that_are_gone_are_not_delivered(outbox, spool, tmp_path, metrics):
+    """Where somebody emptied the spool, the film is a dead letter, and not one that its peer has."""
+    stop = Event()
+    spool.remove(KEY)
+    give_up = spool.journal.give_up
+
+    def noted(key, peer):
+        stop.set()
+        give_up(key, peer)
+
+    spool.journal.give_up = noted
+    run_outbox("pacs", lambda letters: pytest.fail("sent"), spool, settings_for(tmp_path, 1), metrics, stop)
+    assert spool.journal.state(KEY) == "dead"
+
+
 def test_a_peer_that_comes_back_gets_everything(tmp_path):
     """Results wait while the peer is away, and both peers get theirs."""
     with receiving() as gone:

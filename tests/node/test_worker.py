@@ -7,6 +7,7 @@ from threading import Event
 import pytest
 
 from hilum.errors import UnsupportedSyntax
+from hilum.node import worker
 from hilum.node.worker import Answer, work
 
 KEY = "a" * 32
@@ -55,8 +56,9 @@ def test_a_film_that_can_not_be_read_fails_once(spool, metrics):
         spool.film(KEY)
 
 
-def test_an_error_is_tried_again_and_then_given_up(spool, metrics):
+def test_an_error_is_tried_again_and_then_given_up(spool, metrics, monkeypatch):
     """A film that breaks the engine is begun as often as allowed, then kept as a dead letter; the worker goes on."""
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.01)
     begun = []
 
     def read(data):

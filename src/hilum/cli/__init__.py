@@ -13,10 +13,13 @@ from hilum.cli import datasets, models
 from hilum.cli.analyze import analyze
 from hilum.cli.calibrate import calibrate
 from hilum.cli.deidentify import deidentify
+from hilum.cli.dicomweb import dicomweb
 from hilum.cli.evaluate import evaluate
+from hilum.cli.node import node
 from hilum.cli.prevalence import prevalence
 from hilum.cli.serve import serve
 from hilum.cli.train import train
+from hilum.cli.watch import watch
 from hilum.errors import HilumError
 from hilum.logs import where
 
@@ -28,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in a help text are brackets
     help="Reads chest radiographs with an ensemble of trained networks. For research and education only.",
 )
-for command in (analyze, serve, deidentify, train, evaluate, calibrate, prevalence):
+for command in (analyze, serve, node, watch, dicomweb, deidentify, train, evaluate, calibrate, prevalence):
     app.command()(command)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Collection
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +43,23 @@ PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decid
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one network's inference.")]
 
 DEFAULT_MODELS = Path("models")
+
+
+HOSPITAL = ("pynetdicom", "dicomweb_client", "highdicom")
+
+
+def need_hospital() -> None:
+    """Raise ``ConfigError`` where the packages that speak to a hospital are not installed."""
+    if missing := [name for name in HOSPITAL if find_spec(name) is None]:
+        raise ConfigError(f"This command needs {', '.join(missing)}. Install them: pip install 'hilum[hospital]'.")
+
+
+def stop_signal() -> Event:
+    """Return an event that SIGTERM and SIGINT set, so that a service ends in good order."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def models_folder(given: Path | None) -> Path | None:
@@ -111,3 +132,13 @@ def parse_scopes(texts: list[str]) -> dict[str, str]:
             raise ConfigError(f"The scope {text!r} is not of the form CODE=ACTION, such as paediatric=refuse.")
         actions[code.strip()] = action.strip()
     return actions
+
+
+def parse_names(text: str, known: Collection[str]) -> tuple[str, ...]:
+    """Return the names in a text such as ``sr,sc``, each once. Raises ``ConfigError`` for one that is not known."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(
+            f"{unknown[0]!r} can't be written. Expected some of {', '.join(known)}, with commas between them."
+        )
+    return names

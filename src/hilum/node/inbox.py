@@ -1,4 +1,7 @@
-"""The DIMSE inbox: verification and storage. What it acknowledges as a film is on the disk; what is no film is let by."""
+"""The DIMSE inbox: verification and storage. What it acknowledges as a film is on the disk; what is no film is let by.
+
+Any object that is no film is acknowledged and dropped: refusing one would fail a sender's whole study.
+"""
 
 from __future__ import annotations
 
@@ -12,36 +15,17 @@ from typing import Any, cast
 from pynetdicom import AE, _config, evt
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
-from pynetdicom.sop_class import (  # type: ignore[attr-defined]
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-    MultiFrameTrueColorSecondaryCaptureImageStorage,
-    SecondaryCaptureImageStorage,
-    Verification,
-)
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationServer
 
 from hilum.logs import line, where
 from hilum.node.listener import listener
 from hilum.node.metrics import NodeMetrics
 from hilum.node.settings import NodeSettings
+from hilum.node.sop import FILMS
 from hilum.node.spool import Spool, film_key
 
 LOG = logging.getLogger("hilum.node")
-
-FILMS = frozenset(
-    {
-        ComputedRadiographyImageStorage,
-        DigitalXRayImageStorageForPresentation,
-        SecondaryCaptureImageStorage,
-        MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
-        MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
-        MultiFrameTrueColorSecondaryCaptureImageStorage,
-    }
-)
-"""SOP classes that are analyzed. Any other is acknowledged and dropped: refusing one would fail a sender's whole study."""
 
 SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 PDU_BYTES = 2**17

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 from ipaddress import ip_address
 from socketserver import BaseServer
 from typing import Any
 
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from hilum.logs import line
+from hilum.logs import line, where
 from hilum.node.settings import Network
 
 LOG = logging.getLogger("hilum.node")
@@ -51,6 +52,7 @@ def listener(
             self.server_close()
 
         def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-            LOG.warning(line("caller", {"address": client_address[0], "error": "lost"}))
+            error = sys.exception()
+            LOG.warning(line("caller", {"address": client_address[0], "at": where(error) if error else None}))
 
     return Server

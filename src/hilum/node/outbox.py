@@ -40,8 +40,13 @@ def run_outbox(peer: str, send: Send, spool: Spool, settings: NodeSettings, metr
             stop.wait(PAUSE)
             continue
         letters = {delivery.key: delivery for delivery in due}
+        contents = {key: spool.results(key) for key in letters}
+        for key in [key for key, results in contents.items() if not results]:
+            # Somebody removed them from the spool: nothing to send must not count as sent.
+            del contents[key]
+            _give_up(peer, letters.pop(key), "results_lost", spool, metrics)
         try:
-            for key, problem in send({key: spool.results(key) for key in letters}):
+            for key, problem in send(contents) if contents else ():
                 failures = 0
                 _note(peer, letters.pop(key), problem, spool, settings, metrics)
                 if stop.is_set():

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hilum.records import Action
 from hilum.settings import is_loopback, read_settings
 
 PREFIX = "HILUM_NODE_"
@@ -100,6 +101,10 @@ class NodeSettings(BaseSettings):
     )
     prevalence: dict[str, Share] = Field(
         default_factory=dict, description="The site's own prevalence by finding, 0–1; behind `probability`."
+    )
+    scope: dict[str, Action] = Field(
+        default_factory=dict,
+        description="What is done about a film by what its header says: code → `refuse`, `warn` or `ignore`.",
     )
     threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
     workers: int = Field(1, ge=1, le=64, description="Films that are analyzed at the same time.")

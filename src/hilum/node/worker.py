@@ -16,6 +16,8 @@ from hilum.node.spool import Spool
 LOG = logging.getLogger("hilum.node")
 PAUSE = 0.2
 """Seconds between two looks into an empty queue."""
+RETRY_SECONDS = 1.0
+"""Pause after an analysis that broke, times how often it did: what is short now, such as memory, may not be then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ def work(spool: Spool, read: Read, peers: Sequence[str], attempts: int, metrics:
         metrics.seconds.observe(seconds)
         level = logging.INFO if outcome == "answered" else logging.WARNING
         LOG.log(level, line("analyzed", {"film": key[:12], "outcome": outcome, "ms": 1000 * seconds} | fields))
+        if outcome == "retried":
+            stop.wait(RETRY_SECONDS * begun)
 
 
 def _answer(
