@@ -2,7 +2,8 @@
 
     python bench/gate.py --data data/cxr/labels.csv --holdout splits/holdout.csv --others data/gate/table.csv
 
-``right``: films accepted; other pictures refused, or set right, with a reason that fits. Intervals are Wilson's, 95 %.
+``right``: films accepted; other pictures refused, or set right or warned of where that is what is done about them.
+Intervals are Wilson's, 95 %.
 """
 
 from __future__ import annotations
@@ -26,8 +27,14 @@ from hilum.training.gate import SEED, read_pictures
 from hilum.training.spoil import SPOILERS
 
 Right = Callable[[Verdict], bool]
-SEVERAL = {"photograph": {"not_a_radiograph", "not_chest"}, "other_modality": {"not_chest", "not_a_radiograph"}}
-"""Kinds for which a neighbouring reason is right as well: a picture of a CT slice is no radiograph either."""
+SEVERAL = {
+    "photograph": {"not_a_radiograph", "not_chest", "unusual_aspect", "near_constant"},
+    "other_modality": {"not_chest", "not_a_radiograph", "unusual_aspect"},
+    "several_images": {"several_images", "unusual_aspect"},
+    "cropped": {"cropped", "unusual_aspect"},
+    "underexposed": {"underexposed", "near_constant"},
+}
+"""Kinds for which a neighbouring reason is right as well: a CT slice is no radiograph either, and two films are too wide."""
 
 
 def picture(pixels: np.ndarray) -> Radiograph:
@@ -42,15 +49,17 @@ def named(kind: str) -> Right:
     return lambda verdict: bool(codes & {reason.code for reason in verdict.reasons})
 
 
-def refused(verdict: Verdict) -> bool:
-    """Return whether a picture was refused, or set right."""
-    return not verdict.accepted or any(reason.code in gate.CORRECTED for reason in verdict.warnings)
+def handled(verdict: Verdict, kind: str) -> bool:
+    """Return whether a picture was refused, or set right or warned of where that is what is done about its kind."""
+    code = gate.KINDS[kind][0]
+    mild = code in gate.CORRECTED or getattr(gate.DEFAULT_SCOPE, code) == "warn"
+    return not verdict.accepted or (mild and named(kind)(verdict))
 
 
 def row(what: str, engine: Engine, pictures: Iterable[Radiograph], kind: str | None) -> str:
     """Return a line of the table."""
     verdicts = [admit(one, engine).verdict for one in pictures]
-    right = [verdict.accepted if kind is None else refused(verdict) for verdict in verdicts]
+    right = [verdict.accepted if kind is None else handled(verdict, kind) for verdict in verdicts]
     reasons = "" if kind is None else f"{np.mean([named(kind)(verdict) for verdict in verdicts]):.1%}"
     low, high = wilson(sum(right), len(right))
     return f"| {what} | {len(right)} | {np.mean(right):.1%} ({low:.1%}–{high:.1%}) | {reasons} |"

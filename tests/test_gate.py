@@ -76,11 +76,11 @@ def test_refusals_come_before_warnings():
     ]
 
 
-def test_the_default_refuses_all_but_what_is_drawn_upon():
-    """Without a policy a film that is drawn upon is read with a warning, and nothing else that a reason is given for."""
+def test_the_default_refuses_all_but_what_can_be_read_with_care():
+    """Without a policy a film that is drawn upon or cropped is read with a warning; all else is refused."""
     default = gate.scope_policy({})
     assert default == ScopePolicy()
-    assert [code for code in gate.SCOPE_CODES if getattr(default, code) != "refuse"] == ["annotated"]
+    assert [code for code in gate.SCOPE_CODES if getattr(default, code) != "refuse"] == ["cropped", "annotated"]
 
 
 @pytest.mark.parametrize("actions", [{"paediatric": "maybe"}, {"age": "warn"}])
@@ -101,7 +101,7 @@ def test_what_a_picture_looks_like_is_a_reason(film, kind):
     (reason,) = gate.judge(film, look=looks(kind)).reasons
     assert reason.code == gate.KINDS[kind][0]
     assert reason.message.endswith(".")
-    assert reason.action == ("warn" if kind == "annotated" else "refuse")
+    assert reason.action == ("warn" if kind in ("annotated", "cropped") else "refuse")
     assert gate.judge(film, look=looks(kind, film=0.5)) == gate.Verdict(True)
 
 

@@ -56,7 +56,7 @@ class ScopePolicy:
     not_a_radiograph: Action = "refuse"
     out_of_distribution: Action = "refuse"
     several_images: Action = "refuse"
-    cropped: Action = "refuse"
+    cropped: Action = "warn"
     blurred: Action = "refuse"
     underexposed: Action = "refuse"
     overexposed: Action = "refuse"

@@ -18,9 +18,11 @@ from hilum.records import Array, InputSpec
 from hilum.registry import APPEARANCE, Bundle, save_bundle
 from hilum.runtime import Session, open_session
 from hilum.training.appearance import fit_appearance
-from hilum.training.spoil import SPOILERS
+from hilum.training.spoil import SPOILERS, vary
 
 SEED = 20265
+ANY_POLARITY = ("photograph", "document", "other_modality")
+"""Kinds that are learnt inverted as well: a page may be white on black."""
 _COLUMNS = ("file", "kind", "source", "split")
 
 
@@ -58,19 +60,30 @@ def pooled(session: Session, spec: InputSpec, pixels: Array) -> Array:
 
 
 def examples(films: Table, spoiled: int, others: Iterable[Picture]) -> Iterator[tuple[str, Array]]:
-    """Yield kind and pixels: every film, ``spoiled`` of them in every spoiled form, and every other picture, right and inverted."""
+    """Yield kind and pixels: every film, ``spoiled`` of them varied and in every spoiled form, and every other picture."""
     rng = np.random.default_rng(SEED)
     chosen = set(rng.permutation(len(films.rows))[:spoiled].tolist())
     for index, row in enumerate(films.rows):
         pixels = read_image(films.root / row.image).pixels
         yield FILM, pixels
         if index in chosen:
+            yield FILM, vary(pixels, rng)
+            yield FILM, vary(pixels, rng)
             yield from ((kind, spoil(pixels, rng)) for kind, spoil in SPOILERS.items())
     for picture in others:
         pixels = read_image(picture.path).pixels
         yield picture.kind, pixels
-        # What people send has no polarity of its own: a page may be white on black.
-        yield picture.kind, np.asarray(1 - pixels, dtype=np.float32)
+        if picture.kind in ANY_POLARITY:
+            yield picture.kind, np.asarray(1 - pixels, dtype=np.float32)
+
+
+def _checked(films: Table) -> Iterator[Array]:
+    """Yield each film as it is and varied, so that the limits leave room for other hospitals."""
+    rng = np.random.default_rng(SEED + 2)
+    for row in films.rows:
+        pixels = read_image(films.root / row.image).pixels
+        yield pixels
+        yield vary(pixels, rng)
 
 
 def fit_gate(bundle: Bundle, films: Table, checked: Table, others: Iterable[Picture], spoiled: int) -> Bundle:
@@ -83,7 +96,7 @@ def fit_gate(bundle: Bundle, films: Table, checked: Table, others: Iterable[Pict
         raise DatasetError("The member is not a bundle folder. Expected one, which hilum models import makes of a .h5.")
     session, spec = open_session(bundle.model), bundle.manifest.input
     given = [(kind, pooled(session, spec, pixels)) for kind, pixels in examples(films, spoiled, others)]
-    limits = np.stack([pooled(session, spec, read_image(checked.root / row.image).pixels) for row in checked.rows])
+    limits = np.stack([pooled(session, spec, pixels) for pixels in _checked(checked)])
     appearance = fit_appearance(np.stack([features for _, features in given]), [kind for kind, _ in given], limits)
     files = {name: (bundle.folder / name).read_bytes() for name in bundle.manifest.files}
     return save_bundle(bundle.folder, bundle.manifest, {**files, APPEARANCE: to_npz(appearance)})

@@ -26,6 +26,19 @@ def _film(picture: Image.Image) -> Array:
     return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
+def vary(film: Array, rng: Rng) -> Array:
+    """Another exposure, shape and margin: a film as another hospital would have taken it, and no less fit to be read."""
+    rows, columns = film.shape
+    top, bottom, left, right = (rng.uniform(0, 0.05, 4) * (rows, rows, columns, columns)).astype(int)
+    part = film[top : rows - bottom, left : columns - right]
+    stretch = float(np.exp(rng.uniform(-0.28, 0.28)))
+    size = max(64, int(part.shape[1] * stretch)), part.shape[0]
+    exposed = _film(_picture(part).resize(size, Image.Resampling.BILINEAR)) ** np.float32(
+        np.exp(rng.uniform(-0.4, 0.4))
+    )
+    return np.asarray(exposed, dtype=np.float32)
+
+
 def turn_left(film: Array, _: Rng) -> Array:
     """A quarter turn against the clock."""
     return np.rot90(film, 1).copy()
@@ -58,8 +71,8 @@ def crop(film: Array, rng: Rng) -> Array:
 
 
 def blur(film: Array, rng: Rng) -> Array:
-    """A thumbnail of 24–56 pixels, enlarged again."""
-    side = int(rng.integers(24, 57))
+    """A thumbnail of 24–72 pixels, enlarged again."""
+    side = int(rng.integers(24, 73))
     picture = _picture(film)
     return _film(picture.resize((side, side), Image.Resampling.BILINEAR).resize(picture.size, Image.Resampling.BICUBIC))
 
