@@ -38,8 +38,11 @@ from pynetdicom import AE
 from pynetdicom.sop_class import DigitalXRayImageStorageForPresentation
 
 from hilum import cli, logs
+from hilum.cli.analyze import SUFFIXES
 from hilum.cli.serve import address, http_server, listen
-from hilum.images import read_image
+from hilum.cli.watch import reader
+from hilum.images import DEFAULT_LIMITS, read_image
+from hilum.node.watch import Watch, run_watch
 from hilum.node.worker import Answer
 from hilum.pipeline import Engine, analyze
 from hilum.server.app import create_app
@@ -134,7 +137,7 @@ def command(*words: str, excepted: tuple[str, ...] = ()) -> Route:
 def without_paths(text: str) -> str:
     """Return text without the films' paths, as typed, and without the beginnings of their reports' names."""
     for name in films():
-        text = text.replace(f"{FILMS}/{name}", "").replace(f"{Path(name).stem}-", "")
+        text = text.replace(f"{FILMS}/{name}", "").replace(f'"{name}"', "").replace(f"{Path(name).stem}-", "")
     return text
 
 
@@ -222,6 +225,23 @@ def to_the_node(scene: Scene) -> Seen:
         yield from [("journal", path.read_bytes())] if "journal" in path.name else []
 
 
+def in_a_folder(scene: Scene) -> Seen:
+    """Watch the folder with the log at debug until each film has its record; look at what was written."""
+    stop, expected = threading.Event(), len({*films().values()})
+    watch = Watch(Path(FILMS), Path(OUT), 0.0, 0.1, SUFFIXES, DEFAULT_LIMITS.max_bytes)
+    with own_log():
+        thread = threading.Thread(target=run_watch, args=(watch, reader(scene.engine, ("html",)), stop))
+        thread.start()
+        try:
+            wait_for(lambda: len(list(Path(OUT).glob("*.json"))) == expected, 60)
+        finally:
+            stop.set()
+            thread.join(30)
+    for path in sorted(Path(OUT).iterdir()):
+        yield "name of a file", path.name
+        yield f"file {path.suffix}", without_paths(path.read_text())
+
+
 ROUTES: dict[str, Route] = {
     "hilum analyze": command("analyze", FILMS),
     "hilum analyze --json": command("analyze", FILMS, "--json"),
@@ -243,6 +263,7 @@ ROUTES: dict[str, Route] = {
     "POST, body too large": posted("/api/ml-analyze", max_upload_bytes=1024),
     "hilum serve": on_a_socket,
     "hilum node": to_the_node,
+    "hilum watch": in_a_folder,
     "POST, unknown key": posted("/api/ml-analyze", api_key_hashes=("0" * 64,)),
 }
 
