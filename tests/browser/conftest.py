@@ -147,7 +147,7 @@ def _provenance(model: str) -> ModelProvenance:
 def work_of(answer: Callable[[Radiograph], Analysis]) -> Work:
     """Return work that gives ``answer(film)`` through the same renderers as the service's own."""
 
-    def work(data: bytes, film: bool) -> Answer:
+    def work(data: bytes, film: bool, kind: Any = None) -> Answer:
         image = read_image(data)
         analysis = answer(image)
         body = ml_analysis(analysis)

@@ -22,7 +22,7 @@ from hilum.server.work import Answer
 
 
 def raising(error):
-    def work(data, film):
+    def work(data, film, kind):
         raise error
 
     return work
@@ -164,7 +164,7 @@ def test_openapi_describes_upload_answer_and_errors(client):
 def test_metrics_count_requests_stages_and_refusals(make_client):
     """Requests by route and status, seconds by stage and refusals by reason can be read, without any film's name."""
     refusal = Answer(b"{}", accepted=False, reasons=("near_constant",), sha256="ab" * 32, seconds={"read": 0.2})
-    client = make_client(lambda data, film: refusal)
+    client = make_client(lambda data, film, kind: refusal)
     client.upload(b"film", name="Doe_Jane.png")
     client.get("/no/such/DOE")
     text = client.get("/metrics").text
@@ -206,7 +206,7 @@ def test_full_pool_answers_busy(make_client, is_problem):
     held = threading.Event()
     begun = threading.Event()
 
-    def slow(data, film):
+    def slow(data, film, kind):
         begun.set()
         held.wait(30)
         return Answer(b"{}", accepted=True, reasons=(), sha256="00", seconds={})
@@ -240,7 +240,7 @@ def test_a_client_that_leaves_the_queue_is_not_worked_for(make_client):
     """A film whose sender is gone before a worker is free is never analyzed, and its place is free again."""
     held, begun, done = threading.Event(), threading.Event(), []
 
-    def slow(data, film):
+    def slow(data, film, kind):
         begun.set()
         held.wait(30)
         done.append(data)

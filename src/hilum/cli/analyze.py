@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hilum.images.study import StudyContext
     from hilum.pipeline import Engine
     from hilum.records import Radiograph
+    from hilum.report.documents import Kind
 
 Format = Literal["text", "json", "csv", "parquet", "documents"]
 SUFFIXES = frozenset({"", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".dic"})
@@ -51,7 +52,14 @@ def analyze(
 ) -> None:
     """Analyze films. Exit code 0: all were read; 1: some could not be; 2: the command could not be carried out."""
     tables = [name for name, on in (("json", as_json), ("csv", as_csv), ("parquet", as_parquet)) if on]
-    wanted = {"html": as_html, "pdf": as_pdf, "sr": as_sr, "sc": as_sc, "dicom-pdf": as_dicom_pdf, "fhir": as_fhir}
+    wanted: dict[Kind, bool] = {
+        "html": as_html,
+        "pdf": as_pdf,
+        "sr": as_sr,
+        "sc": as_sc,
+        "dicom-pdf": as_dicom_pdf,
+        "fhir": as_fhir,
+    }
     documents = tuple(name for name, on in wanted.items() if on)
     form = _format(tables, documents)
     if documents and out is None:
@@ -71,7 +79,7 @@ def analyze(
     raise typer.Exit(1 if failed else 0)
 
 
-def _format(tables: list[str], documents: tuple[str, ...]) -> Format:
+def _format(tables: list[str], documents: tuple[Kind, ...]) -> Format:
     if len(tables) > 1 or (tables and documents):
         given = " and --".join((*tables, *documents))
         raise ConfigError(

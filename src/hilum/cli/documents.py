@@ -5,43 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from hilum.cli.answer import Answer
 from hilum.errors import ConfigError, HilumError, InputError
-
-if TYPE_CHECKING:
-    from hilum.images.study import StudyContext
-    from hilum.records import Analysis, Radiograph
-
-SUFFIXES = {
-    "html": ".html",
-    "pdf": ".pdf",
-    "sr": ".sr.dcm",
-    "sc": ".sc.dcm",
-    "dicom-pdf": ".pdf.dcm",
-    "fhir": ".fhir.json",
-}
-"""Kind of document → what its file's name ends with."""
+from hilum.report.documents import FORMS, Kind, render
 
 
-def render(kind: str, analysis: Analysis, image: Radiograph, study: StudyContext | None, now: datetime) -> bytes:
-    """Return one document of one film. Raises InputError where the film can't have it, ConfigError without its extra."""
-    from hilum import report
-
-    if kind == "html":
-        return report.to_html(analysis, image)
-    if kind == "sr":
-        return report.to_sr(analysis, study, now)
-    if kind == "fhir":
-        return report.to_fhir(analysis, study, now)
-    write = {"pdf": report.to_pdf, "sc": report.to_sc, "dicom-pdf": report.to_dicom_pdf}[kind]
-    return write(analysis, image, study, now)
-
-
-def write_documents(answers: Iterator[Answer], folder: Path, kinds: Sequence[str]) -> int:
+def write_documents(answers: Iterator[Answer], folder: Path, kinds: Sequence[Kind]) -> int:
     """Write documents of each film into ``folder``; return how many films lack something. Raises ConfigError.
 
     A film that could not be read or written is told by its number: the error stream is often kept, and a name may name the
@@ -60,7 +32,7 @@ def write_documents(answers: Iterator[Answer], folder: Path, kinds: Sequence[str
             try:
                 document = render(kind, answer.analysis, answer.image, answer.study, datetime.now().astimezone())
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / f"{name}{SUFFIXES[kind]}").write_bytes(document)
+                (folder / f"{name}{FORMS[kind].suffix}").write_bytes(document)
             except InputError as error:
                 problems += 1
                 _say(number, error)

@@ -15,6 +15,7 @@ from hilum import __version__
 from hilum.pipeline import Engine
 from hilum.records import Manifest
 from hilum.registry import Bundle
+from hilum.report.documents import Kind
 from hilum.server import metrics as metering
 from hilum.server.pool import ClientGoneError, Pool
 from hilum.server.problems import refuse
@@ -42,6 +43,7 @@ def service_of(request: Request) -> Service:
 async def analyze_film(
     request: Request,
     film: Annotated[bool, Query(description="Add `details.film`: the film as a data URL of a PNG.")] = False,
+    kind: Annotated[Kind | None, Query(alias="format", description="Answer with a document in place of JSON.")] = None,
 ) -> Response:
     """Analyze one film.
 
@@ -52,11 +54,11 @@ async def analyze_film(
     try:
         with service.pool.place():
             data = await read_upload(request, service.settings)
-            answer, waited = await service.pool.run(partial(service.work, data, film), _disconnected(request))
+            answer, waited = await service.pool.run(partial(service.work, data, film, kind), _disconnected(request))
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody is there to read it; log and metrics are
     _note(request, service, answer, waited)
-    return Response(answer.body, media_type="application/json")
+    return Response(answer.body, media_type=answer.media_type)
 
 
 async def list_models(request: Request) -> Response:

@@ -61,7 +61,7 @@ def create_app(settings: Settings, engine: Engine, work: Work | None = None) -> 
 
 def _add_routes(app: FastAPI) -> None:
     answer = schemas.described("The analysis, also of a film that is refused", schemas.ANSWER)
-    faults = schemas.problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503)
+    faults = schemas.problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 501, 503)
     for path in ("/api/ml-analyze", "/api/v1/analyze"):
         app.add_api_route(
             path, api.analyze_film, methods=["POST"], responses={200: answer, **faults}, openapi_extra=schemas.UPLOAD

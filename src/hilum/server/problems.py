@@ -30,6 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "input_error": (422, "The image can't be used"),
     "unreadable_image": (422, "The image can't be read"),
     "error": (500, "Something went wrong in the service"),
+    "config_error": (501, "The service lacks what this answer needs"),
     "busy": (503, "Every worker is taken and the queue is full"),
     "not_ready": (503, "The service is not ready"),
 }

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from time import perf_counter
 from typing import Protocol
 
 from hilum.images import DEFAULT_LIMITS, ENOUGH, read_image
 from hilum.pipeline import Engine, analyze
-from hilum.records import Radiograph
+from hilum.records import Analysis, Radiograph
 from hilum.report import film_png, ml_analysis, to_html
+from hilum.report.documents import FORMS, Kind, render
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Answer:
     """One film's answer, with what log and metrics may know of it."""
 
     body: bytes
-    """JSON, UTF-8."""
+    """JSON, UTF-8, or a document."""
     accepted: bool
     reasons: tuple[str, ...]
     """Codes of what refused it."""
@@ -31,40 +33,61 @@ class Answer:
     """By stage."""
     warnings: tuple[str, ...] = ()
     """Codes of what else must be known of it."""
+    media_type: str = "application/json"
 
 
 class Work(Protocol):
-    """What a worker does with one film: ``data`` in, the answer out, with the film as a picture where ``film`` is true."""
+    """What a worker does with one film: ``data`` in, the answer out, with the film as a picture where ``film`` is true.
 
-    def __call__(self, data: bytes, film: bool) -> Answer: ...
+    With ``kind``, the answer is that document.
+    """
+
+    def __call__(self, data: bytes, film: bool, kind: Kind | None = None) -> Answer: ...
 
 
 def work_with(engine: Engine, max_bytes: int) -> Work:
     """Return the work that ``engine`` does on films of at most ``max_bytes`` bytes."""
     limits = replace(DEFAULT_LIMITS, max_bytes=max_bytes)
 
-    def work(data: bytes, film: bool) -> Answer:
+    def work(data: bytes, film: bool, kind: Kind | None = None) -> Answer:
         seconds: dict[str, float] = {}
         with _timed(seconds, "read"):
             image = read_image(data, limits, ENOUGH)
         with _timed(seconds, "analyze"):
             analysis = analyze(image, engine)
         with _timed(seconds, "render"):
-            result = to_html(analysis, image).decode()
-            answer = ml_analysis(analysis)
-            if film:
-                answer["details"] |= {"film": film_url(image), "film_size": list(image.pixels.shape[::-1])}
-        answer["details"]["timings"] = {f"{stage}_ms": round(1000 * value, 1) for stage, value in seconds.items()}
+            body = _answer(analysis, image, film, seconds) if kind is None else _document(kind, data, analysis, image)
         return Answer(
-            body=json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode(),
+            body=body,
             accepted=analysis.verdict.accepted,
             reasons=tuple(reason.code for reason in analysis.verdict.refusals),
             warnings=tuple(reason.code for reason in analysis.verdict.warnings),
             sha256=image.source.sha256,
             seconds=seconds,
+            media_type="application/json" if kind is None else FORMS[kind].media_type,
         )
 
     return work
+
+
+def _answer(analysis: Analysis, image: Radiograph, film: bool, seconds: Mapping[str, float]) -> bytes:
+    start = perf_counter()
+    result = to_html(analysis, image).decode()
+    answer = ml_analysis(analysis)
+    if film:
+        answer["details"] |= {"film": film_url(image), "film_size": list(image.pixels.shape[::-1])}
+    timings = {**seconds, "render": perf_counter() - start}
+    answer["details"]["timings"] = {f"{stage}_ms": round(1000 * value, 1) for stage, value in timings.items()}
+    return json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _document(kind: Kind, data: bytes, analysis: Analysis, image: Radiograph) -> bytes:
+    study = None
+    if image.source.format == "DICOM":
+        from hilum.images.study import read_study  # pydicom, which a PNG need not wait for
+
+        study = read_study(data)
+    return render(kind, analysis, image, study, datetime.now().astimezone())
 
 
 def film_url(image: Radiograph) -> str:
