@@ -45,7 +45,7 @@ def check_command() -> None:
     """The command finds its weights and reads an example film."""
     command = Path(sys.executable).with_name("hilum")
     models = json.loads(subprocess.run([command, "models", "list", "--json"], check=True, capture_output=True).stdout)
-    assert len(models) == 3, models
+    assert len(models) == 4, models
     film = next((Path(hilum.__file__).parent / "server" / "static" / "gallery").glob("*.jpg"))
     done = subprocess.run([command, "analyze", film, "--json"], check=True, capture_output=True)
     answer = json.loads(done.stdout)

@@ -6,14 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from types import ModuleType
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import lookalike
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,7 @@ from hilum.graph import read_head
 from hilum.normalise import resample, scale_pixels
 from hilum.registry import Bundle, save_bundle
 from hilum.runtime import open_session
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "exchange"))
-
 from lookalike import ENTRIES, unsettle
-
 from settled import pictures
 
 # The library silences warnings as it is imported; its own dependencies warn before that.
