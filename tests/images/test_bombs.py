@@ -149,8 +149,9 @@ def test_each_is_refused_soon_in_bounded_memory(hostile, make_dicom):
         begun = time.process_time()
         assert (name, code(data)) == (name, expected)
         assert time.process_time() - begun < 2
-    # A deflated data set may inflate to a quarter of the limit, and that is the most that any of these gets.
-    assert peak() - before < DEFAULT_LIMITS.max_memory / 4 / 2**20 * 1.5
+    # A deflated data set may inflate to a quarter of the limit, and that is the most that any of these gets; where the
+    # system gives out huge pages unasked, the process may seem to have nearly twice as much.
+    assert peak() - before < DEFAULT_LIMITS.max_memory / 2 / 2**20
     assert code(make_dicom()) == "read"
 
 

@@ -153,7 +153,7 @@ def test_small_originals_may_train_but_never_judge(experiment):
 def test_the_card_is_made_from_the_manifest(trained):
     """The card has the name, the data, the disclaimer and why an output is not assessed."""
     card = (trained[0].folder / "card.md").read_text()
-    for part in (trained[0].manifest.name, "research and education", "Made-up films", "not assessed", "Effusion"):
+    for part in (trained[0].manifest.name, "research and education", "Made-up films", "Not assessed", "Effusion"):
         assert part in card
 
 
