@@ -8,12 +8,11 @@ import sys
 from dataclasses import replace
 from types import ModuleType
 
-import lookalike
 import numpy as np
 import pytest
 import torch
-from lookalike import saved
 
+import lookalike
 from hilum.errors import ConfigError, DownloadFailed, HashMismatch, Incompatible, UnsafeFile
 from hilum.exchange.catalogue import CATALOGUE
 from hilum.exchange.library import read_entry
@@ -28,6 +27,7 @@ from hilum.records import Radiograph, Source
 from hilum.registry import save_bundle
 from hilum.report import to_dict
 from hilum.runtime import open_session
+from lookalike import saved
 from settled import pictures
 
 

@@ -10,10 +10,10 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from lookalike import saved
 
 from hilum.errors import Incompatible, UnsafeFile
 from hilum.exchange.torch_file import read_torch_file
+from lookalike import saved
 
 
 @pytest.mark.parametrize("zipped", [True, False])
