@@ -49,7 +49,8 @@ def _sections(members: tuple[Manifest, ...], record: EnsembleRecord | None, fold
     yield auroc_table(members, record)
     yield (
         "In brackets the 95 % interval, by bootstrap over patients. Empty: not assessed. A mean is over what its column\n"
-        "assesses, so the means of two columns can't be compared; the gains below can.\n"
+        "assesses, so the means of two columns can't be compared; the gains below can. The ensemble's column leaves out the few\n"
+        "films that the gate refuses.\n"
     )
     yield from _ensemble(record)
     yield "## What the levels hold\n"
