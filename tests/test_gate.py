@@ -98,23 +98,23 @@ def looks(kind, film=0.0, distance=0.1):
 @pytest.mark.parametrize("kind", sorted(gate.KINDS))
 def test_what_a_picture_looks_like_is_a_reason(film, kind):
     """Each kind that is no film gives its coded reason with a sentence; what is a film gives none."""
-    (reason,) = gate.judge(film, look=looks(kind)).reasons
+    (reason,) = gate.judge_look(gate.judge(film), looks(kind)).reasons
     assert reason.code == gate.KINDS[kind][0]
     assert reason.message.endswith(".")
     assert reason.action == ("warn" if kind in ("annotated", "cropped") else "refuse")
-    assert gate.judge(film, look=looks(kind, film=0.5)) == gate.Verdict(True)
+    assert gate.judge_look(gate.judge(film), looks(kind, film=0.5)) == gate.Verdict(True)
 
 
 def test_a_film_unlike_all_others_is_refused(film):
     """A picture that looks like a film, and lies far from all of them, is out of distribution."""
-    verdict = gate.judge(film, look=looks("cropped", film=0.9, distance=1.5))
+    verdict = gate.judge_look(gate.judge(film), looks("cropped", film=0.9, distance=1.5))
     assert [reason.code for reason in verdict.refusals] == ["out_of_distribution"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("turned_left", "rotated"), ("inverted_grey", "inverted_grey")])
 def test_what_was_set_right_is_said(film, kind, code):
     """A film that was turned or inverted before it was read is accepted with a warning that says so."""
-    verdict = gate.judge(film, look=looks("cropped", film=0.9), corrected=kind)
+    verdict = gate.judge_look(gate.judge(film), looks("cropped", film=0.9), corrected=kind)
     assert verdict.accepted
     assert [reason.code for reason in verdict.warnings] == [code]
 

@@ -25,21 +25,25 @@ _ARRAYS = ("mean", "scale", "weight", "bias", "basis", "spread", "limits")
 
 def look(features: Array, appearance: Appearance) -> Look:
     """Return what a picture looks like, by a member's last feature map C×h×w."""
-    standard = (features.mean(axis=(1, 2)) - appearance.mean) / appearance.scale
-    logits = standard @ appearance.weight + appearance.bias
-    powers = np.exp(logits - logits.max())
-    shares = powers / powers.sum()
+    (shares,), (distance,) = measure(features.mean(axis=(1, 2))[np.newaxis], appearance)
     film = appearance.kinds.index(FILM)
     best = int(np.where(np.arange(len(shares)) == film, -1, shares).argmax())
-    along = standard @ appearance.basis
-    inside = float(np.mean((along / appearance.spread) ** 2))
     return Look(
         kind=appearance.kinds[best],
         share=float(shares[best]),
         film=float(shares[film]),
-        distance=inside / appearance.distance_limit,
+        distance=float(distance) / appearance.distance_limit,
         film_limit=appearance.film_limit,
     )
+
+
+def measure(pooled: Array, appearance: Appearance) -> tuple[Array, Array]:
+    """Return the shares of the kinds N×K, and the squared distance from films (N,), of pooled features N×C."""
+    standard = (pooled - appearance.mean) / appearance.scale
+    logits = standard @ appearance.weight + appearance.bias
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    distances = (((standard @ appearance.basis) / appearance.spread) ** 2).mean(axis=1)
+    return powers / powers.sum(axis=1, keepdims=True), distances
 
 
 def set_right(pixels: Array, kind: str) -> Array | None:

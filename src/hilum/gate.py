@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import get_args
 
@@ -70,28 +70,34 @@ CORRECTED = {
 UNLIKE = "The picture is unlike all films that the networks learnt from."
 
 
-def judge(
-    image: Radiograph, scope: ScopePolicy = DEFAULT_SCOPE, look: Look | None = None, corrected: str | None = None
-) -> Verdict:
-    """Return whether the film is accepted, with every reason why it is not, and every warning.
+def judge(image: Radiograph, scope: ScopePolicy = DEFAULT_SCOPE) -> Verdict:
+    """Return whether the film is accepted by its pixels and its header, with every reason why it is not, and every warning."""
+    return _verdict((*_by_pixels(image), *_decided(image.stated, scope)))
 
-    ``look``: what the picture looks like, once a network has seen it. ``corrected``: what it was before
-    it was set right.
+
+def judge_look(
+    verdict: Verdict, look: Look, scope: ScopePolicy = DEFAULT_SCOPE, corrected: str | None = None
+) -> Verdict:
+    """Return ``judge``'s verdict with what the picture looks like added to it, once a network has seen it.
+
+    ``corrected``: the kind of picture it was before it was set right.
     """
-    # A code that no policy decides about refuses.
-    judged = [
-        replace(reason, action=getattr(scope, reason.code, "refuse")) for reason in (*image.stated, *_by_look(look))
-    ]
-    done = (KINDS[corrected][0],) if corrected else ()
-    told = [Reason(code, CORRECTED[code], "warn") for code in done]
-    reasons = (*_by_pixels(image), *judged, *told)
+    code = None if corrected is None else KINDS[corrected][0]
+    told = () if code is None else (Reason(code, CORRECTED[code], "warn"),)
+    return _verdict((*verdict.reasons, *_decided(_by_look(look), scope), *told))
+
+
+def _decided(reasons: Iterable[Reason], scope: ScopePolicy) -> tuple[Reason, ...]:
+    """Return reasons with what a policy does about each; a code that no policy decides about refuses."""
+    return tuple(replace(reason, action=getattr(scope, reason.code, "refuse")) for reason in reasons)
+
+
+def _verdict(reasons: Sequence[Reason]) -> Verdict:
     refusals = tuple(reason for reason in reasons if reason.action == "refuse")
     return Verdict(not refusals, refusals + tuple(reason for reason in reasons if reason.action == "warn"))
 
 
-def _by_look(look: Look | None) -> tuple[Reason, ...]:
-    if look is None:
-        return ()
+def _by_look(look: Look) -> tuple[Reason, ...]:
     if not look.is_film:
         return (Reason(*KINDS[look.kind]),)
     return (Reason("out_of_distribution", UNLIKE),) if look.distance > 1 else ()

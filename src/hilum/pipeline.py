@@ -254,8 +254,10 @@ def admit(image: Radiograph, engine: Engine) -> Seen:
         film = replace(image, pixels=pixels)
         again, second = _look(film, member)
         if second.is_film:
-            return Seen(film, gate.judge(image, engine.scope, second, look.kind), {member.name: again}, look.kind)
-    return Seen(image, gate.judge(image, engine.scope, look), {member.name: scored})
+            return Seen(
+                film, gate.judge_look(verdict, second, engine.scope, look.kind), {member.name: again}, look.kind
+            )
+    return Seen(image, gate.judge_look(verdict, look, engine.scope), {member.name: scored})
 
 
 def _look(image: Radiograph, member: Member) -> tuple[Scored, Look]:

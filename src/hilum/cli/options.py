@@ -36,7 +36,7 @@ Scopes = Annotated[
     typer.Option(
         "--scope",
         metavar="CODE=ACTION",
-        help="What is done about a reason that a header gives, such as paediatric=refuse, warn or ignore; may be repeated.",
+        help="What is done about a reason of the gate, such as paediatric=refuse, warn or ignore; may be repeated.",
     ),
 ]
 PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decide what counts as positive.")]

@@ -6,6 +6,8 @@ import uuid
 from dataclasses import dataclass
 
 from hilum.findings import NORMAL
+from hilum.records import Finding
+from hilum.report.numbers import percent, share_percent
 
 NAMESPACE = uuid.UUID("6f1c5d1e-6a52-5d0c-9c55-8d6b3f0a7e11")
 """What all our deterministic identifiers are derived below. Never changes."""
@@ -110,3 +112,17 @@ def finding_code(name: str) -> Code:
 def presence(positive: bool | None) -> Code:
     """Return present, absent or undetermined: at or above the operating point, below it, or without one."""
     return {True: PRESENT, False: ABSENT, None: UNDETERMINED}[positive]
+
+
+def coded_numbers(finding: Finding) -> tuple[tuple[Code, float], ...]:
+    """Return a finding's known numbers in percent, each with what it is, in the order that every document gives them."""
+    numbers = (
+        (CONFIDENCE, percent(finding.confidence)),
+        (THRESHOLD, percent(finding.threshold)),
+        (SENSITIVITY, share_percent(finding.sensitivity)),
+        (SPECIFICITY, share_percent(finding.specificity)),
+        (PROBABILITY, share_percent(finding.probability)),
+        (PREVALENCE, share_percent(finding.prevalence)),
+        (SPREAD, percent(finding.spread)),
+    )
+    return tuple((code, value) for code, value in numbers if value is not None)

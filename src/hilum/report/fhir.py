@@ -12,9 +12,9 @@ from hilum.images.study import StudyContext
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding
 from hilum.report import codes
-from hilum.report.codes import NAMESPACE, SYSTEMS, Code, finding_code, presence
+from hilum.report.codes import NAMESPACE, SYSTEMS, Code, coded_numbers, finding_code, presence
 from hilum.report.instance import device_uid, result_identity, several_frames
-from hilum.report.numbers import percent, share_percent
+from hilum.report.numbers import percent
 from hilum.report.words import RESEARCH, advice, conclusion, label, not_assessed, numbers, software, warnings
 
 Resource = dict[str, Any]
@@ -133,19 +133,9 @@ def _observation(finding: Finding, analysis: Analysis, study: StudyContext | Non
 
 
 def _components(finding: Finding) -> list[Resource]:
-    values = (
-        (codes.CONFIDENCE, percent(finding.confidence)),
-        (codes.THRESHOLD, percent(finding.threshold)),
-        (codes.SENSITIVITY, share_percent(finding.sensitivity)),
-        (codes.SPECIFICITY, share_percent(finding.specificity)),
-        (codes.PROBABILITY, share_percent(finding.probability)),
-        (codes.PREVALENCE, share_percent(finding.prevalence)),
-        (codes.SPREAD, percent(finding.spread)),
-    )
     return [
         {"code": _concept(code), "valueQuantity": {"value": value, "unit": "%", "system": SYSTEMS["UCUM"], "code": "%"}}
-        for code, value in values
-        if value is not None
+        for code, value in coded_numbers(finding)
     ]
 
 

@@ -13,7 +13,7 @@ from hilum.images.study import StudyContext
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding
 from hilum.report import codes
-from hilum.report.codes import Code, finding_code, oid, presence
+from hilum.report.codes import Code, coded_numbers, finding_code, oid, presence
 from hilum.report.instance import (
     Kind,
     device_uid,
@@ -23,7 +23,6 @@ from hilum.report.instance import (
     several_frames,
     write_instance,
 )
-from hilum.report.numbers import percent, share_percent
 from hilum.report.words import RESEARCH, advice, label, model_line, not_assessed, software, warnings
 
 if TYPE_CHECKING:
@@ -119,16 +118,7 @@ def _film_group(analysis: Analysis, study: StudyContext) -> sr.MeasurementsAndQu
 
 
 def _group(finding: Finding, analysis: Analysis, study: StudyContext) -> sr.MeasurementsAndQualitativeEvaluations:
-    numbers = (
-        (codes.CONFIDENCE, percent(finding.confidence)),
-        (codes.THRESHOLD, percent(finding.threshold)),
-        (codes.SENSITIVITY, share_percent(finding.sensitivity)),
-        (codes.SPECIFICITY, share_percent(finding.specificity)),
-        (codes.PROBABILITY, share_percent(finding.probability)),
-        (codes.PREVALENCE, share_percent(finding.prevalence)),
-        (codes.SPREAD, percent(finding.spread)),
-    )
-    measurements = [_number(code, value) for code, value in numbers if value is not None]
+    measurements = [_number(code, value) for code, value in coded_numbers(finding)]
     evaluations = [(finding_code(finding.name), presence(finding.positive))]
     return _measured(label(finding), analysis, study, measurements, evaluations)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hilum.appearance import FILM
+from hilum.appearance import FILM, measure
 from hilum.errors import DatasetError
 from hilum.records import Appearance, Array
 
@@ -38,17 +38,8 @@ def fit_appearance(features: Array, kinds: Sequence[str], checked: Array) -> App
     basis, spread = _directions(standard[number == 0])
     unlimited = Appearance(names, mean, scale, weight, bias, basis, spread, 0.0, 1.0)
     shares, distances = measure(checked, unlimited)
-    film_limit = min(float(np.quantile(shares, 1 - KEPT)), HIGHEST_LIMIT)
+    film_limit = min(float(np.quantile(shares[:, names.index(FILM)], 1 - KEPT)), HIGHEST_LIMIT)
     return Appearance(names, mean, scale, weight, bias, basis, spread, film_limit, float(np.quantile(distances, KEPT)))
-
-
-def measure(features: Array, appearance: Appearance) -> tuple[Array, Array]:
-    """Return the share of ``film`` and the squared distance of each row of pooled features."""
-    standard = (features - appearance.mean) / appearance.scale
-    logits = standard @ appearance.weight + appearance.bias
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares = powers[:, appearance.kinds.index(FILM)] / powers.sum(axis=1)
-    return shares, (((standard @ appearance.basis) / appearance.spread) ** 2).mean(axis=1)
 
 
 def _regress(x: Array, number: np.ndarray[tuple[int], np.dtype[np.int64]], kinds: int) -> tuple[Array, Array]:
