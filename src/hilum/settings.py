@@ -9,14 +9,33 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from hilum.errors import ConfigError
+from hilum.records import Action, Policy
 
 Record = TypeVar("Record", bound=BaseSettings)
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class EngineSettings(BaseSettings):
+    """What every service that opens an engine lets one set."""
+
+    models: Path | None = Field(
+        None, description="Folder of bundles and `.h5` files of your own; unset: `./models`, where there is one."
+    )
+    policy: Policy = Field("youden", description="Which operating points decide what counts as positive.")
+    prevalence: dict[str, Share] = Field(
+        default_factory=dict, description="The site's own prevalence by finding, 0–1; behind `probability`."
+    )
+    scope: dict[str, Action] = Field(
+        default_factory=dict,
+        description="What is done about a film by what its header says or what it looks like: code → `refuse`, `warn` or `ignore`.",
+    )
+    threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
 
 
 def read_settings(

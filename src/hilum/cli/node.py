@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hilum.cli.options import models_folder, need_hospital, stop_signal
+from hilum.cli.options import need_hospital, open_set, stop_signal
 
 if TYPE_CHECKING:
     from hilum.node.settings import NodeSettings
@@ -37,16 +37,9 @@ def run(settings: NodeSettings, console: Console, retry_dead: bool = False) -> N
     from hilum.levels import DISCLAIMER
     from hilum.node.answer import read_with
     from hilum.node.service import run_node
-    from hilum.pipeline import open_engine
 
     logs.configure(settings.log_level)
-    engine = open_engine(
-        models_folder(settings.models),
-        policy=settings.policy,
-        prevalence=settings.prevalence,
-        threads=settings.threads,
-        scope=settings.scope,
-    )
+    engine = open_set(settings)
     stop = stop_signal()
 
     def greet(port: int) -> None:

@@ -17,6 +17,7 @@ from hilum.records import Policy
 if TYPE_CHECKING:
     from hilum.pipeline import Engine
     from hilum.registry import Bundle
+    from hilum.settings import EngineSettings
 
 Bundles = Annotated[
     list[str] | None,
@@ -107,6 +108,19 @@ def find_bundle(name: str, models: Path | None) -> Bundle:
             f"There is no model {name!r}. Expected a bundle's folder or one of the ids {', '.join(known)}."
         )
     return known[name]
+
+
+def open_set(settings: EngineSettings) -> Engine:
+    """Open the engine that a service's settings describe."""
+    from hilum.pipeline import open_engine
+
+    return open_engine(
+        models_folder(settings.models),
+        policy=settings.policy,
+        prevalence=settings.prevalence,
+        threads=settings.threads,
+        scope=settings.scope,
+    )
 
 
 def parse_prevalences(texts: list[str]) -> dict[str, float]:

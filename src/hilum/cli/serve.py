@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hilum.cli.options import models_folder
+from hilum.cli.options import open_set
 from hilum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -58,17 +58,10 @@ def run(settings: Settings, console: Console) -> None:
     Raises ConfigError where the address can't be listened on, BundleError where a model can't be opened.
     """
     from hilum import logs
-    from hilum.pipeline import open_engine
     from hilum.server.app import create_app
 
     logs.configure(settings.log_level)
-    engine = open_engine(
-        models_folder(settings.models),
-        policy=settings.policy,
-        prevalence=settings.prevalence,
-        threads=settings.threads,
-        scope=settings.scope,
-    )
+    engine = open_set(settings)
     listener = listen(settings.host, settings.port)
     greet(console, engine, address(listener))
     try:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from hilum.records import Action
-from hilum.settings import is_loopback, read_settings
+from hilum.settings import EngineSettings, is_loopback, read_settings
 
 PREFIX = "HILUM_NODE_"
 
@@ -18,7 +17,6 @@ AeTitle = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[ -
 """1–16 characters of ASCII without backslash (PS3.5, value representation AE)."""
 Network = IPv4Network | IPv6Network
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
-Share = Annotated[float, Field(gt=0, lt=1)]
 Result = Literal["sr", "sc"]
 
 
@@ -51,7 +49,7 @@ class StowPeer(BaseModel):
 Peer = DimsePeer | StowPeer
 
 
-class NodeSettings(BaseSettings):
+class NodeSettings(EngineSettings):
     """Everything that can be set. Each field's description is its entry in the reference."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -93,20 +91,6 @@ class NodeSettings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port on loopback for Prometheus; unset: no metrics are served."
     )
-    models: Path | None = Field(
-        None, description="Folder of bundles and `.h5` files of your own; unset: `./models`, where there is one."
-    )
-    policy: Literal["youden", "rule_in", "rule_out"] = Field(
-        "youden", description="Which operating points decide what counts as positive."
-    )
-    prevalence: dict[str, Share] = Field(
-        default_factory=dict, description="The site's own prevalence by finding, 0–1; behind `probability`."
-    )
-    scope: dict[str, Action] = Field(
-        default_factory=dict,
-        description="What is done about a film by what its header says: code → `refuse`, `warn` or `ignore`.",
-    )
-    threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
     workers: int = Field(1, ge=1, le=64, description="Films that are analyzed at the same time.")
     stop_seconds: float = Field(30.0, ge=0, description="How long a stop waits for callers that are served.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe event logged.")

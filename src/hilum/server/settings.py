@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from hilum.records import Action
-from hilum.settings import is_loopback, read_settings
+from hilum.settings import EngineSettings, is_loopback, read_settings
 
 PREFIX = "HILUM_"
 NODE_PREFIX = "HILUM_NODE_"
@@ -18,30 +17,15 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 KeyHash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 HostName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9A-Za-z.:-]+$")]
-Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Settings(BaseSettings):
+class Settings(EngineSettings):
     """Everything that can be set. Each field's description is its entry in the reference."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs an API key.")
     port: int = Field(5000, ge=0, le=65535, description="TCP port; 0 lets the system choose one.")
-    models: Path | None = Field(
-        None, description="Folder of bundles and `.h5` files of your own; unset: `./models`, where there is one."
-    )
-    policy: Literal["youden", "rule_in", "rule_out"] = Field(
-        "youden", description="Which operating points decide what counts as positive."
-    )
-    prevalence: dict[str, Share] = Field(
-        default_factory=dict, description="The site's own prevalence by finding, 0–1; behind `probability`."
-    )
-    scope: dict[str, Action] = Field(
-        default_factory=dict,
-        description="What is done about a film by what its header says or what it looks like: code → `refuse`, `warn` or `ignore`.",
-    )
-    threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
     workers: int = Field(2, ge=1, le=64, description="Films that are read and analyzed at the same time.")
     queue: int = Field(8, ge=0, le=10_000, description="Films that may wait for a worker; one more is answered 503.")
     max_upload_bytes: int = Field(
