@@ -337,6 +337,10 @@ def scene(tiny_engine, tmp_path, monkeypatch, capfd) -> Scene:
     monkeypatch.setattr(sys, "argv", ["hilum"])
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
+    # A handler that an earlier test left would write to a stream what the client here logs of its own requests.
+    left = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
+    kept = [handler for handler in logging.getLogger().handlers if handler not in left]
+    monkeypatch.setattr(logging.getLogger(), "handlers", kept)
     return Scene(tiny_engine, capfd)
 
 
