@@ -44,6 +44,7 @@ def run_to(
     fit: Fit = FIT,
     worker: Worker = ALONE,
     trainable: str = "all",
+    films: Films | None = None,
 ) -> Run:
     """Train, or go on, in ``folder``."""
     torch.set_num_threads(1)
@@ -51,7 +52,7 @@ def run_to(
     run = Run(small_network(), small_network(), fit, trainable)
     if (folder / CHECKPOINT).exists():
         run.load(folder / CHECKPOINT)
-    fit_network(run, bright_or_dark(), SPEC, fit, Augmentation(), folder, judge, worker)
+    fit_network(run, films or bright_or_dark(), SPEC, fit, Augmentation(), folder, judge, worker)
     return run
 
 

@@ -17,16 +17,28 @@ from hilum.training.config import Augmentation
 
 def augment(films: Bytes, limits: Augmentation, size: int, generator: torch.Generator) -> Tensor:
     """Return N × size × size float32, 0–1, from N × H × W uint8; every random number comes from ``generator``."""
+    return augment_and_tell(films, limits, size, generator)[0]
+
+
+def augment_and_tell(
+    films: Bytes, limits: Augmentation, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return what ``augment`` does, and how each film was turned, scaled and shifted: N×2×3, for ``move``."""
     films = _recompress(films, limits.jpeg, generator)
-    pixels = torch.from_numpy(films).unsqueeze(1).float().div_(255)
-    pixels = functional.grid_sample(
-        pixels, _affine(pixels, limits, generator), padding_mode="zeros", align_corners=False
-    )
+    affine = _affine(len(films), limits, generator)
+    pixels = move(torch.from_numpy(films).float().div_(255), affine).unsqueeze(1)
     pixels = functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     pixels = _expose(pixels, limits, generator)
     pixels = _blur(pixels, limits.blur, generator)
     noise = torch.randn(pixels.shape, generator=generator) * _uniform(len(films), 0, limits.noise, generator)
-    return (pixels + noise).clamp_(0, 1).squeeze(1)
+    return (pixels + noise).clamp_(0, 1).squeeze(1), affine
+
+
+def move(pictures: Tensor, affine: Tensor) -> Tensor:
+    """Return N×H×W pictures turned, scaled and shifted by N×2×3 matrices; what comes in from outside is 0."""
+    pictures = pictures.unsqueeze(1)
+    grid = functional.affine_grid(affine, list(pictures.shape), align_corners=False)
+    return functional.grid_sample(pictures, grid, padding_mode="zeros", align_corners=False).squeeze(1)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -34,9 +46,7 @@ def _uniform(count: int, low: float, high: float, generator: torch.Generator) ->
     return torch.rand((count, 1, 1, 1), generator=generator) * (high - low) + low
 
 
-def _affine(pixels: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:
-    count = len(pixels)
-
+def _affine(count: int, limits: Augmentation, generator: torch.Generator) -> Tensor:
     def draw(limit: float) -> Tensor:
         return _uniform(count, -limit, limit, generator).flatten()
 
@@ -45,7 +55,7 @@ def _affine(pixels: Tensor, limits: Augmentation, generator: torch.Generator) ->
     # The grid runs from −1 to 1, so a shift of a share of the side is twice that share.
     top = torch.stack([cos, -sin, draw(2 * limits.shift)], dim=1)
     bottom = torch.stack([sin, cos, draw(2 * limits.shift)], dim=1)
-    return functional.affine_grid(torch.stack([top, bottom], dim=1), list(pixels.shape), align_corners=False)
+    return torch.stack([top, bottom], dim=1)
 
 
 def _expose(pixels: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:

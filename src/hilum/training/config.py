@@ -125,6 +125,17 @@ class Distillation:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxConfig:
+    """Boxes that readers drew, which teach the network where to look. They need a trunk that trains."""
+
+    __pydantic_config__ = _STRICT
+    table: Path
+    """A CSV of boxes by film and finding."""
+    weight: NonNegativeFloat = 0.2
+    """What the part of the maps outside the boxes adds to the loss, times this."""
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """Some epochs at one input size. The one-cycle schedule spans a phase."""
 
@@ -241,11 +252,16 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
     pretraining: Pretraining | None = None
     distillation: Distillation | None = None
+    boxes: BoxConfig | None = None
     folds: Folds = field(default_factory=Folds)
     min_positive_patients: int = 100
     """An output with fewer positive training patients is not assessed."""
     prevalence: dict[str, float] = field(default_factory=dict)
     """Reference prevalence, 0–1, of each output."""
+
+    def __post_init__(self) -> None:
+        if self.boxes is not None and self.network.trainable == "head":
+            raise ValueError('boxes need a trunk that trains: expected network.trainable = "all" or "last:N"')
 
 
 _PATHS = ("table", "root", "holdout", "validation", "initial_path", "runs", "bundles", "soft_labels")

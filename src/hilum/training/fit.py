@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,8 @@ from tqdm import tqdm
 from hilum.datasets.films import Bytes
 from hilum.errors import ConfigError
 from hilum.records import Array, InputSpec
-from hilum.training.augment import augment
+from hilum.training.augment import augment_and_tell
+from hilum.training.boxes import BoxMasks, Drawn, Mapped, outside_loss
 from hilum.training.checkpoint import CHECKPOINT, Run, average
 from hilum.training.config import Augmentation, Fit, Phase
 from hilum.training.frozen import kept_features, set_training
@@ -34,8 +36,8 @@ AHEAD = 3
 """Batches that are made ready while a GPU computes."""
 
 Made = TypeVar("Made")
-Draw = Callable[[Indices, torch.Generator], Tensor]
-"""Films by index, and random numbers → what the trained part of the network takes."""
+Draw = Callable[[Indices, torch.Generator], tuple[Tensor, Drawn | None]]
+"""Films by index, and random numbers → what the trained part of the network takes, and these films' boxes."""
 Judge = Callable[[Network, int], dict[str, Any]]
 """The averaged network and the input size → figures on the validation patients."""
 
@@ -49,6 +51,8 @@ class Films:
     soft: Array | None = None
     """A teacher's scores N×K, 0–1; NaN where it has none."""
     soft_weight: float = 0.0
+    boxes: BoxMasks | None = None
+    box_weight: float = 0.0
 
 
 def fit_network(
@@ -71,7 +75,7 @@ def fit_network(
             f"There are {len(films.pixels)} training films. Expected at least {2 * worker.count}: look at data.sources."
         )
     loop = _Loop(run, films, spec, fit, augmentation, folder, worker)
-    module = worker.together(run.trained)
+    module = worker.together(run.trained if films.boxes is None else Mapped(run.network))
     with open_history(folder, run.history) if worker.leads else nullcontext(_nowhere) as write:
         while run.phase < len(fit.phases):
             phase = fit.phases[run.phase]
@@ -106,9 +110,7 @@ class _Loop:
     def draws(self, phase: Phase) -> Draw:
         """Return what makes a phase's inputs: augmented films, or pooled features where the whole trunk is frozen."""
         if self.run.trainable != "head":
-            return lambda chosen, generator: to_input(
-                augment(self.films.pixels[chosen], self.augmentation, phase.size, generator), self.spec
-            )
+            return partial(self._augmented, phase.size)
         kept = torch.from_numpy(
             kept_features(
                 self.run.network,
@@ -121,9 +123,15 @@ class _Loop:
                 self.worker,
             )
         )
-        return lambda chosen, generator: kept[
-            torch.randint(len(kept), (len(chosen),), generator=generator), torch.from_numpy(chosen)
-        ]
+        return lambda chosen, generator: (
+            kept[torch.randint(len(kept), (len(chosen),), generator=generator), torch.from_numpy(chosen)],
+            None,
+        )
+
+    def _augmented(self, size: int, chosen: Indices, generator: torch.Generator) -> tuple[Tensor, Drawn | None]:
+        pixels, affine = augment_and_tell(self.films.pixels[chosen], self.augmentation, size, generator)
+        boxes = self.films.boxes
+        return to_input(pixels, self.spec), None if boxes is None else boxes.of(chosen, affine)
 
 
 def _epoch(loop: _Loop, module: nn.Module, phase: Phase, draw: Draw, judge: Judge, write: Write) -> None:
@@ -166,12 +174,12 @@ def _steps(loop: _Loop, module: nn.Module, phase: Phase, draw: Draw) -> int:
         disable=not worker.leads,
     )
     with bar:
-        for chosen, seed, inputs in _drawn(loop, order, draw):
+        for chosen, seed, drawn in _drawn(loop, order, draw):
             step, steps = run.epoch * len(order) + run.batch, phase.epochs * len(order)
             for group in run.optimizer.param_groups:
                 group["lr"] = one_cycle(step, steps, phase.learning_rate)
             torch.manual_seed(seed)  # for dropout
-            run.loss += _step(run, module, inputs, chosen, loss_of, fit)
+            run.loss += _step(run, module, *drawn, chosen, loss_of, loop)
             average(run.averaged, run.network, averaging(step, fit.ema) if run.phase == 0 else fit.ema)
             run.batch += 1
             bar.set_postfix(loss=f"{run.loss / run.batch:.4f}", refresh=False)
@@ -182,13 +190,13 @@ def _steps(loop: _Loop, module: nn.Module, phase: Phase, draw: Draw) -> int:
     return len(order)
 
 
-def _drawn(loop: _Loop, order: list[Indices], draw: Draw) -> Iterator[tuple[Indices, int, Tensor]]:
-    """Yield this worker's films, seed and inputs of each batch that is left; for a GPU, some batches are drawn ahead."""
+def _drawn(loop: _Loop, order: list[Indices], draw: Draw) -> Iterator[tuple[Indices, int, tuple[Tensor, Drawn | None]]]:
+    """Yield this worker's films, seed, and inputs with boxes of each batch that is left; for a GPU, some are drawn ahead."""
     run, worker = loop.run, loop.worker
     shares = [worker.share(batch) for batch in order]
     seeds = [batch_seed(loop.fit.seed, run.phase, run.epoch, batch, worker.rank) for batch in range(len(order))]
 
-    def one(batch: int) -> tuple[Indices, int, Tensor]:
+    def one(batch: int) -> tuple[Indices, int, tuple[Tensor, Drawn | None]]:
         generator = torch.Generator().manual_seed(seeds[batch])
         return shares[batch], seeds[batch], draw(shares[batch], generator)
 
@@ -226,13 +234,28 @@ def _loss(films: Films, weight: Tensor, fit: Fit) -> Callable[[Tensor, Indices],
 
 
 def _step(
-    run: Run, module: nn.Module, inputs: Tensor, chosen: Indices, loss_of: Callable[[Tensor, Indices], Tensor], fit: Fit
+    run: Run,
+    module: nn.Module,
+    inputs: Tensor,
+    boxes: Drawn | None,
+    chosen: Indices,
+    loss_of: Callable[[Tensor, Indices], Tensor],
+    loop: _Loop,
 ) -> float:
+    """Take one step, and return its loss on the labels."""
+    fit = loop.fit
+    inputs = inputs.to(run.device, non_blocking=True)
     with torch.autocast(run.device.type, dtype=torch.bfloat16, enabled=fit.precision == "bf16"):
-        logits = module(inputs.to(run.device, non_blocking=True))
+        if boxes is None:
+            logits, outside = module(inputs), None
+        else:
+            boxes = boxes.to(run.device)
+            logits, maps = module(inputs, boxes.films, boxes.outputs)
+            outside = outside_loss(maps, boxes.masks)
     loss = loss_of(logits.float(), chosen)
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    whole = loss if outside is None else loss + loop.films.box_weight * outside
+    whole.backward()  # type: ignore[no-untyped-call]
     if fit.clip:
         nn.utils.clip_grad_norm_((p for p in run.network.parameters() if p.requires_grad), fit.clip)
     run.optimizer.step()

@@ -93,6 +93,7 @@ def first_experiment(config: TrainingConfig, first: Pretraining) -> TrainingConf
         fit=replace(config.fit, phases=first.phases),
         distillation=first.distillation,
         pretraining=None,
+        boxes=None,
     )
 
 

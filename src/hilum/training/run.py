@@ -15,6 +15,7 @@ from hilum.datasets.leaks import find_leaks, refuse_leaks
 from hilum.errors import ConfigError
 from hilum.records import Array, InputSpec
 from hilum.training.architecture import INPUT_SIZE, input_spec, new_network
+from hilum.training.boxes import box_masks
 from hilum.training.checkpoint import CHECKPOINT, Run
 from hilum.training.config import TrainingConfig, config_from_dict, config_to_json
 from hilum.training.fit import FIGURE, Films, Judge, fit_network
@@ -78,6 +79,8 @@ def train(config: TrainingConfig, folder: Path, worker: Worker = ALONE, load: Lo
         splits.training.labels(outputs),
         soft_labels(config, splits.training, films, folder, worker),
         config.distillation.weight if config.distillation else 0.0,
+        None if config.boxes is None else box_masks(config.boxes.table, splits.training, outputs),
+        config.boxes.weight if config.boxes else 0.0,
     )
     judge = _judge(checked, splits.validation.labels(outputs), spec, config.network.trainable)
     fit_network(run, labelled, spec, config.fit, config.augmentation, folder, judge, worker)
