@@ -26,6 +26,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ from hilum.node.watch import Watch, run_watch
 from hilum.node.worker import Answer
 from hilum.pipeline import Engine, analyze
 from hilum.server.app import create_app
+from hilum.server.keys import add_key
 from hilum.server.settings import Settings
 from hospital import LEFT_SOCKETS, running, settings_for, wait_for
 from sentinel import NAME, NUMBER, found_in, full_film, gradient, plain_film, put, rasters, written
@@ -62,6 +64,8 @@ class Scene:
 
     engine: Engine
     capture: pytest.CaptureFixture[str]
+    keys: Path
+    """A key file."""
 
 
 Seen = Iterator[tuple[str, bytes | str]]
@@ -141,11 +145,12 @@ def without_paths(text: str) -> str:
     return text
 
 
-def posted(path: str, **settings: Any) -> Route:
+def posted(path: str, locked: bool = False, **settings: Any) -> Route:
     """Upload every film, under its name and with names in the request, to a service; look at answers and metrics."""
 
     def route(scene: Scene) -> Seen:
-        app = create_app(Settings(**settings), scene.engine)
+        given = settings | ({"keys": scene.keys} if locked else {})
+        app = create_app(Settings(**given), scene.engine)
 
         async def exchange() -> list[httpx.Response]:
             transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
@@ -264,7 +269,7 @@ ROUTES: dict[str, Route] = {
     "hilum serve": on_a_socket,
     "hilum node": to_the_node,
     "hilum watch": in_a_folder,
-    "POST, unknown key": posted("/api/ml-analyze", api_key_hashes=("0" * 64,)),
+    "POST, unknown key": posted("/api/ml-analyze", locked=True),
 }
 
 
@@ -323,7 +328,7 @@ def own_log() -> Iterator[None]:
 
 
 @pytest.fixture
-def scene(tiny_engine, tmp_path, monkeypatch, capfd) -> Scene:
+def scene(tiny_engine, tmp_path, tmp_path_factory, monkeypatch, capfd) -> Scene:
     """The films in a folder of their own, a key, a rule, and a folder for temporary files that is empty."""
     for name in (FILMS, "temporary"):
         (tmp_path / name).mkdir()
@@ -341,7 +346,9 @@ def scene(tiny_engine, tmp_path, monkeypatch, capfd) -> Scene:
     left = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
     kept = [handler for handler in logging.getLogger().handlers if handler not in left]
     monkeypatch.setattr(logging.getLogger(), "handlers", kept)
-    return Scene(tiny_engine, capfd)
+    keys = tmp_path_factory.mktemp("keys") / "keys.json"
+    add_key(keys, "admin", "somebody else", datetime.now(UTC))
+    return Scene(tiny_engine, capfd, keys)
 
 
 def leaks(route: Route, scene: Scene) -> set[tuple[str, str]]:

@@ -1,74 +1,161 @@
-"""Who is answered: keys on every route, loopback's own names only, no other sites' pages."""
+"""Who is answered: keys and roles on every route, loopback's own names only, no other sites' pages."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
 import pytest
 
-from hilum.server.auth import hash_key, is_known, new_key
-from hilum.server.guards import OPEN_PATHS, host_name
+from hilum.errors import ConfigError
+from hilum.server.auth import NEEDED, OPEN_PATHS, may
+from hilum.server.guards import host_name
+from hilum.server.keys import ROLES, add_key, hash_key, revoke_key, rotate_key
 
-KEY = new_key()
-LOCKED = {"api_key_hashes": (hash_key(KEY),)}
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A key of each role, and the settings of a service that lets them in."""
+    file = tmp_path / "keys.json"
+    keys = {role: add_key(file, role, f"a {role}", NOW) for role in ROLES}
+    return SimpleNamespace(keys=keys, file=file, settings={"keys": file, "plain_http": True})
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
 
 
 def addresses(app):
-    """Every route of ``app`` with one of its methods."""
+    """Every route of ``app`` with each of its methods."""
     for route in app.routes:
-        yield sorted(getattr(route, "methods", None) or {"GET"})[0], route.path
+        for method in sorted(getattr(route, "methods", None) or {"GET"}):
+            yield method, route.path
 
 
-def test_keys_are_random_and_kept_as_hashes():
-    """Two keys differ, hold 256 bits, and are known by their hash alone."""
-    assert new_key() != new_key()
-    assert len(KEY) == 43
-    assert is_known(KEY, ["0" * 64, hash_key(KEY)])
-    assert not is_known(KEY + "x", [hash_key(KEY)])
-    assert not is_known(KEY, [])
+OTHERS = (("GET", "/nowhere"), ("GET", "/static"), ("GET", "/healthz/"), ("POST", "/API/v1/analyze"))
 
 
-def test_every_route_but_health_and_page_needs_the_key(make_client, is_problem):
+def test_every_route_but_health_and_page_needs_a_key(make_client, locked, is_problem):
     """Walking all routes: without a key only health and the page itself answer, and no other address, real or not."""
-    client = make_client(**LOCKED)
+    client = make_client(**locked.settings)
     asked = set()
-    for method, path in [*addresses(client.app), ("GET", "/nowhere"), ("GET", "/static"), ("GET", "/healthz/")]:
+    for method, path in [*addresses(client.app), *OTHERS]:
         answer = client.request(method, path)
         if path in OPEN_PATHS:
-            assert answer.status_code == 200, path
+            assert answer.status_code in (200, 405), path
         else:
-            is_problem(answer, "unauthorized")
+            assert answer.status_code == 401, path
             assert answer.headers["www-authenticate"] == "Bearer"
+            if method != "HEAD":
+                is_problem(answer, "unauthorized")
             asked.add(path)
     assert {"/api/ml-analyze", "/api/v1/analyze", "/api/v1/models", "/metrics", "/openapi.json", "/api/docs"} <= asked
     assert OPEN_PATHS == ("/healthz", "/readyz", "/")
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"Authorization": f"Bearer {KEY}"}, {"Authorization": f"bearer  {KEY}"}, {"X-API-Key": KEY}],
-)
-def test_the_key_opens_every_route(make_client, headers):
+def test_every_route_takes_its_role(make_client, locked, is_problem):
+    """Walking all routes with each role: what it may not do is refused, and of what it may nothing is."""
+    client = make_client(**locked.settings)
+    walked = {path for _, path in addresses(client.app)} - {*OPEN_PATHS, "/static"}
+    assert set(NEEDED) == walked
+    for method, path in [*addresses(client.app), *OTHERS]:
+        needed = None if path in OPEN_PATHS else NEEDED.get(path, "admin")
+        for role in ROLES:
+            answer = client.request(method, path, headers=bearer(locked.keys[role]))
+            if needed is None or may(role, needed):
+                assert answer.status_code not in (401, 403), (role, path)
+            elif method != "HEAD":
+                is_problem(answer, "forbidden")
+
+
+def test_roles_include_each_other():
+    """An analyst may do what a reader may, and an admin everything."""
+    assert [[may(role, needed) for needed in ROLES] for role in ROLES] == [
+        [True, False, False],
+        [True, True, False],
+        [True, True, True],
+    ]
+
+
+@pytest.mark.parametrize("form", ["Authorization: Bearer KEY", "Authorization: bearer  KEY", "X-API-Key: KEY"])
+def test_a_key_opens_its_routes(make_client, locked, form):
     """Either header lets the key's bearer in."""
-    client = make_client(**LOCKED)
+    client = make_client(**locked.settings)
+    name, _, value = form.partition(": ")
+    headers = {name: value.replace("KEY", locked.keys["analyst"])}
     assert client.get("/api/v1/models", headers=headers).status_code == 200
     assert client.upload(b"film", headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "headers",
+    "form",
     [
-        {"Authorization": f"Basic {KEY}"},
-        {"Authorization": "Bearer"},
-        {"Authorization": "Bearer wrong"},
-        {"X-API-Key": ""},
-        {"X-API-Key": hash_key(KEY)},
-        {"Cookie": f"key={KEY}"},
+        "Authorization: Basic KEY",
+        "Authorization: Bearer",
+        "Authorization: Bearer KEYx",
+        "X-API-Key: ",
+        "Cookie: key=KEY",
     ],
 )
-def test_other_credentials_are_refused(make_client, is_problem, headers):
-    """A wrong key, the hash in place of the key, or the key elsewhere is not let in, and is not repeated."""
-    answer = make_client(**LOCKED).get("/api/v1/models", headers=headers)
+def test_other_credentials_are_refused(make_client, locked, is_problem, form):
+    """A wrong key, or a key elsewhere, is not let in, and is not repeated."""
+    name, _, value = form.partition(": ")
+    headers = {name: value.replace("KEY", locked.keys["admin"])}
+    answer = make_client(**locked.settings).get("/api/v1/models", headers=headers)
     is_problem(answer, "unauthorized")
-    assert KEY not in answer.text
+    assert locked.keys["admin"] not in answer.text
+
+
+def test_what_the_file_holds_opens_nothing(make_client, locked, is_problem):
+    """The file has no key in it, and a hash in place of the key is refused."""
+    key = locked.keys["admin"]
+    assert key not in locked.file.read_text()
+    answer = make_client(**locked.settings).get("/metrics", headers={"X-API-Key": hash_key(key)})
+    is_problem(answer, "unauthorized")
+
+
+def test_a_key_does_not_go_into_the_address(make_client, locked, is_problem):
+    """A key in the query string, where proxies and histories would keep it, is not let in."""
+    answer = make_client(**locked.settings).get(f"/api/v1/models?key={locked.keys['admin']}")
+    is_problem(answer, "unauthorized")
+
+
+def test_a_revoked_key_is_out_at_once(make_client, locked, is_problem):
+    """A running service notices that a key was revoked or rotated."""
+    client = make_client(**locked.settings)
+    revoke_key(locked.file, locked.keys["reader"].split("_")[1], NOW)
+    is_problem(client.get("/api/v1/models", headers=bearer(locked.keys["reader"])), "unauthorized")
+    fresh = rotate_key(locked.file, locked.keys["analyst"].split("_")[1], NOW, hours=1)
+    for key in (fresh, locked.keys["analyst"]):
+        assert client.get("/api/v1/models", headers=bearer(key)).status_code == 200
+
+
+@pytest.mark.parametrize("harm", ["broken", "gone", "open"])
+def test_without_a_sound_key_file_nobody_is_let_in(make_client, locked, is_problem, harm):
+    """Where it is not known any more who may come in, nobody does, and a service does not start."""
+    client = make_client(**locked.settings)
+    if harm == "broken":
+        locked.file.write_text("{")
+    elif harm == "gone":
+        locked.file.unlink()
+    else:
+        locked.file.chmod(0o644)
+    is_problem(client.get("/api/v1/models", headers=bearer(locked.keys["admin"])), "unauthorized")
+    with pytest.raises(ConfigError, match="key file"):
+        make_client(**locked.settings)
+
+
+def test_each_key_has_a_limit_of_its_own(make_client, locked, is_problem):
+    """One request more than set is answered 429 with the seconds to wait; another key is not held up by that."""
+    client = make_client(**locked.settings, key_requests=2)
+    asked = [client.get("/api/v1/models", headers=bearer(locked.keys["reader"])) for _ in range(3)]
+    assert [answer.status_code for answer in asked] == [200, 200, 429]
+    is_problem(asked[2], "rate_limited")
+    assert 1 <= int(asked[2].headers["retry-after"]) <= 60
+    assert client.get("/api/v1/models", headers=bearer(locked.keys["admin"])).status_code == 200
+    assert client.get("/healthz", headers=bearer(locked.keys["reader"])).status_code == 200
 
 
 def test_without_keys_loopback_is_open(client):
@@ -92,16 +179,16 @@ def test_rebound_names_are_refused(client, is_problem, host):
     is_problem(client.get("/api/v1/models", headers={"Host": host}), "host_not_allowed")
 
 
-def test_a_stated_name_is_answered(make_client, is_problem):
+def test_a_stated_name_is_answered(make_client, locked, is_problem):
     """Behind a proxy, the names in allowed_hosts are answered and no others."""
-    client = make_client(allowed_hosts=("films.example.org",), **LOCKED)
+    client = make_client(allowed_hosts=("films.example.org",), **locked.settings)
     assert client.get("/healthz", headers={"Host": "Films.Example.org"}).status_code == 200
     is_problem(client.get("/healthz", headers={"Host": "other.example.org"}), "host_not_allowed")
 
 
-def test_beyond_loopback_any_name_is_answered(make_client):
+def test_beyond_loopback_any_name_is_answered(make_client, locked):
     """Bound elsewhere, the key is what protects, and the machine's name is not known here."""
-    client = make_client(host="0.0.0.0", **LOCKED)
+    client = make_client(host="0.0.0.0", **locked.settings)
     assert client.get("/healthz", headers={"Host": "machine.example"}).status_code == 200
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
+import socket
+import ssl
+import subprocess
+import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import pytest
+import trustme
 from fastapi.routing import APIRoute
 
 from hilum.cli.serve import address, http_server, listen
 from hilum.errors import ConfigError
-from hilum.server.auth import hash_key
+from hilum.server.keys import add_key
 from hilum.server.problems import PROBLEMS
 from hilum.server.settings import Settings, load_settings
+from hilum.settings import is_loopback
+from hilum.tls import server_context
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -34,14 +43,15 @@ def live(make_client):
 
 
 @contextlib.contextmanager
-def running(app):
+def running(app, **given):
     """Run ``app`` on a socket of its own; give its address."""
-    server = http_server(app, Settings())
+    settings = Settings(**given)
+    server = http_server(app, settings)
     listener = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        yield address(listener)
+        yield address(listener, settings.tls_certificate is not None)
     finally:
         server.should_exit = True
         thread.join(30)
@@ -56,11 +66,84 @@ def test_an_upload_beyond_the_limit_gets_its_answer(live, is_problem):
     is_problem(post(live(max_upload_bytes=2000), b"x" * 20_000_000), "body_too_large")
 
 
-def test_an_upload_without_the_key_gets_its_answer(live, is_problem):
+def test_an_upload_without_the_key_gets_its_answer(live, is_problem, tmp_path):
     """A page that sends a large film without the key learns that it needs one."""
-    where = live(api_key_hashes=(hash_key("key"),))
+    key = add_key(tmp_path / "keys.json", "analyst", "caller", datetime.now(UTC))
+    where = live(keys=tmp_path / "keys.json")
     is_problem(post(where, b"x" * 20_000_000), "unauthorized")
-    assert post(where, b"film", headers={"X-API-Key": "key"}).json() == {"length": 4}
+    assert post(where, b"film", headers={"X-API-Key": key}).json() == {"length": 4}
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """Settings of a service with a certificate, and the authority that issued it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    for part in issued.cert_chain_pems:
+        part.write_to_path(tmp_path / "certificate.pem", append=True)
+    return {"tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}, authority
+
+
+def test_tls_is_spoken(make_client, certified):
+    """With a certificate the service speaks HTTPS, says so to browsers, and answers nothing else and nothing older."""
+    given, authority = certified
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with running(make_client(**given).app, **given) as where:
+        assert where.startswith("https://")
+        answer = httpx.get(f"{where}/healthz", verify=context)
+        assert answer.headers["strict-transport-security"] == "max-age=31536000"
+        with pytest.raises(httpx.TransportError):
+            httpx.get(where.replace("https", "http"))
+    with running(make_client().app) as where:
+        assert "strict-transport-security" not in httpx.get(f"{where}/healthz").headers
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(certified):
+    """The floor is 1.2, whatever the system's own would be."""
+    given, _ = certified
+    assert server_context(given["tls_certificate"], given["tls_key"]).minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_tls_files_that_can_not_be_used_are_refused(make_client, tmp_path):
+    """A certificate that is not there ends the start with what was expected."""
+    settings = Settings(tls_certificate=tmp_path / "none.pem", tls_key=tmp_path / "none.key")
+    with pytest.raises(ConfigError, match="Expected PEM"):
+        http_server(make_client().app, settings)
+
+
+def test_a_default_start_listens_on_loopback_only():
+    """`hilum serve` without any setting opens one listening socket, and no other machine can reach it."""
+    program = "from hilum.cli import main; main()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HILUM_")}
+    command = [sys.executable, "-u", "-c", program, "serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            line = next(line for line in process.stdout if "is listening on" in line)
+            listening = sockets_of(process.pid)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+    (place,) = listening
+    assert place == line.strip().rpartition("//")[2]
+    assert is_loopback(place.rpartition(":")[0])
+
+
+def sockets_of(pid: int) -> list[str]:
+    """Return the addresses that a process listens on, by TCP over IPv4 and IPv6, as Linux knows them."""
+    open_files = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    inodes = {name[len("socket:[") : -1] for name in open_files if name.startswith("socket:[")}
+    found = []
+    for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = row.split()
+            if state == "0A" and rest[5] in inodes:
+                host, port = local.split(":")
+                words = [bytes.fromhex(host[at : at + 8])[::-1] for at in range(0, len(host), 8)]
+                found.append(f"{socket.inet_ntop(family, b''.join(words))}:{int(port, 16)}")
+    return found
 
 
 def test_a_chunked_upload_is_read(live):

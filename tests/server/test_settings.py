@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +12,7 @@ from hilum.errors import ConfigError
 from hilum.server.settings import Settings, load_settings
 from hilum.settings import is_loopback
 
-HASH = "ab" * 32
+KEYS = Path("keys.json")
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def clean_environment(monkeypatch):
 def test_defaults_are_loopback_and_5000():
     """With nothing set, only this machine is answered, on port 5000."""
     settings = load_settings()
-    assert (settings.host, settings.port, settings.api_key_hashes) == ("127.0.0.1", 5000, ())
+    assert (settings.host, settings.port, settings.keys) == ("127.0.0.1", 5000, None)
 
 
 def test_nearer_places_win(tmp_path, monkeypatch):
@@ -47,11 +48,11 @@ def test_the_environment_names_the_file(tmp_path, monkeypatch):
 
 
 def test_lists_and_tables_are_json_in_the_environment(monkeypatch):
-    """Hashes and prevalences can be set without a file."""
-    monkeypatch.setenv("HILUM_API_KEY_HASHES", f'["{HASH}"]')
+    """Names and prevalences can be set without a file."""
+    monkeypatch.setenv("HILUM_ALLOWED_HOSTS", '["films.example"]')
     monkeypatch.setenv("HILUM_PREVALENCE", '{"Effusion": 0.1}')
-    settings = load_settings(host="0.0.0.0")
-    assert settings.api_key_hashes == (HASH,)
+    settings = load_settings(keys=KEYS)
+    assert settings.allowed_hosts == ("films.example",)
     assert settings.prevalence == {"Effusion": 0.1}
 
 
@@ -105,26 +106,41 @@ def test_values_out_of_range_are_refused(monkeypatch, name, value):
     assert value not in str(error.value)
 
 
-def test_secrets_are_not_repeated(monkeypatch):
-    """A key given where its hash belongs does not show in the error."""
-    monkeypatch.setenv("HILUM_API_KEY_HASHES", '["the-key-itself"]')
-    with pytest.raises(ConfigError, match="api_key_hashes") as error:
-        load_settings()
-    assert "the-key-itself" not in str(error.value)
-    monkeypatch.setenv("HILUM_API_KEY_HASHES", "the-key-itself")
-    with pytest.raises(ConfigError, match="api_key_hashes is not valid JSON") as error:
-        load_settings()
+def test_values_are_not_repeated(monkeypatch):
+    """A secret that was put into the wrong setting does not show in the error."""
+    monkeypatch.setenv("HILUM_ALLOWED_HOSTS", '["the key itself"]')
+    with pytest.raises(ConfigError, match="allowed_hosts") as error:
+        load_settings(keys=KEYS)
+    assert "the key itself" not in str(error.value)
+    monkeypatch.setenv("HILUM_ALLOWED_HOSTS", "the-key-itself")
+    with pytest.raises(ConfigError, match="allowed_hosts is not valid JSON") as error:
+        load_settings(keys=KEYS)
     assert "the-key-itself" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     "given", [{"host": "0.0.0.0"}, {"host": "::"}, {"host": "films.example"}, {"allowed_hosts": ("films.example",)}]
 )
-def test_reachable_by_others_needs_a_key(given):
-    """Without a key hash, no address or name beyond loopback is served, and the error says how to make one."""
-    with pytest.raises(ConfigError, match="hilum serve --new-key"):
-        load_settings(**given)
-    assert load_settings(**given, api_key_hashes=(HASH,)).api_key_hashes == (HASH,)
+def test_reachable_by_others_needs_keys(given):
+    """Without keys, no address or name beyond loopback is served, and the error says how to make one."""
+    with pytest.raises(ConfigError, match="hilum keys add"):
+        load_settings(**given, plain_http=True)
+    assert load_settings(**given, plain_http=True, keys=KEYS).keys == KEYS
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "films.example"])
+def test_nothing_goes_in_the_clear_unasked(host):
+    """Beyond loopback a service speaks TLS, or is told that a proxy does."""
+    with pytest.raises(ConfigError, match="in the clear"):
+        load_settings(host=host, keys=KEYS)
+    for way in ({"plain_http": True}, {"tls_certificate": "c.pem", "tls_key": "k.pem"}):
+        assert load_settings(host=host, keys=KEYS, **way).host == host
+
+
+def test_certificate_and_key_go_together():
+    """One of the two TLS files alone is a mistake."""
+    with pytest.raises(ConfigError, match="go together"):
+        load_settings(tls_certificate="c.pem")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

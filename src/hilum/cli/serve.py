@@ -21,35 +21,18 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on; beyond loopback an API key is needed.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback API keys are needed.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port; 0 lets the system choose.")] = None,
     models: Annotated[
         Path | None, typer.Option(help="Folder of bundles and .h5 files; ./models is used where it exists.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings.")] = None,
-    new_key: Annotated[bool, typer.Option("--new-key", help="Print a new API key and its hash, and end.")] = False,
 ) -> None:
     """Serve the page and the HTTP interface."""
-    if new_key:
-        print_new_key(Console())
-        return
     from hilum.server.settings import load_settings
 
     settings = load_settings(config, host=host, port=port, models=models)
     run(settings, Console())
-
-
-def print_new_key(console: Console) -> None:
-    """Print a key, which is nowhere kept, and the setting that lets it in."""
-    from hilum.server.auth import hash_key, new_key
-
-    key = new_key()
-    console.print("The key, for those who call the service. It is not kept anywhere:", highlight=False)
-    console.print(key, highlight=False, soft_wrap=True)
-    console.print("Its hash, for the service:", highlight=False)
-    console.print(f"HILUM_API_KEY_HASHES='[\"{hash_key(key)}\"]'", highlight=False, markup=False, soft_wrap=True)
 
 
 def run(settings: Settings, console: Console) -> None:
@@ -62,17 +45,26 @@ def run(settings: Settings, console: Console) -> None:
 
     logs.configure(settings.log_level)
     engine = open_set(settings)
+    server = http_server(create_app(settings, engine), settings)
     listener = listen(settings.host, settings.port)
-    greet(console, engine, address(listener))
+    greet(console, engine, address(listener, settings.tls_certificate is not None))
     try:
-        http_server(create_app(settings, engine), settings).run(sockets=[listener])
+        server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn has stopped in good order, and passes on what it was stopped with
         console.print("hilum has stopped", highlight=False)
 
 
 def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
-    """Return the server for ``app``: no WebSockets, no log of its own, no name in its answers."""
+    """Return the server for ``app``: no WebSockets, no log of its own, no name in its answers; TLS where it is set.
+
+    Raises ConfigError for TLS files that can't be used.
+    """
     import uvicorn
+
+    from hilum.tls import server_context
+
+    certificate = settings.tls_certificate
+    context = None if certificate is None else server_context(certificate, settings.tls_key)
 
     return uvicorn.Server(
         uvicorn.Config(
@@ -82,6 +74,7 @@ def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.stop_seconds,
+            ssl_context_factory=None if context is None else lambda _config, _default: context,
         )
     )
 
@@ -106,10 +99,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address(listener: socket.socket) -> str:
+def address(listener: socket.socket, tls: bool = False) -> str:
     """Return the address that people type."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' * tls}://" + (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
 def greet(console: Console, engine: Engine, where: str) -> None:

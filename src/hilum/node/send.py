@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from hilum.node.outbox import Send, UnreachableError
 from hilum.node.settings import DimsePeer, NodeSettings, Peer, StowPeer
-from hilum.node.tls import client_context
+from hilum.tls import client_context
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +32,8 @@ def sender(peer: Peer, settings: NodeSettings) -> Send:
     """Return what sends results to ``peer``. Raises ConfigError where its TLS files can't be used."""
     if isinstance(peer, StowPeer):
         return partial(send_by_stow, peer, settings)
-    context = client_context(settings) if peer.tls else None
+    files = settings.tls_certificate, settings.tls_key, settings.tls_authorities
+    context = client_context(*files) if peer.tls else None
     return partial(send_by_store, peer, settings.ae_title, context)
 
 

@@ -18,8 +18,8 @@ from hilum.node.outbox import run_outbox
 from hilum.node.send import sender
 from hilum.node.settings import NodeSettings
 from hilum.node.spool import Spool
-from hilum.node.tls import server_context
 from hilum.node.worker import Read, work
+from hilum.tls import server_context
 
 if TYPE_CHECKING:
     from pynetdicom import AE
@@ -43,7 +43,8 @@ def run_node(
     ``read`` analyzes; ``bundles`` are the hashes of the weights that it does so by; ``ready`` is called with the port.
     ``retry_dead`` puts dead letters back into the queue. Raises ConfigError where spool, port or TLS files can't be used.
     """
-    context = server_context(settings)
+    certificate, key, authorities = settings.tls_certificate, settings.tls_key, settings.tls_authorities
+    context = None if certificate is None else server_context(certificate, key, authorities)
     senders = {peer.name: sender(peer, settings) for peer in settings.peers}
     spool = Spool(settings.spool, settings.spool_films, settings.spool_bytes)
     metrics = make_node_metrics(spool.journal.counts)

@@ -19,6 +19,7 @@ from hilum.pipeline import Engine
 from hilum.server import api, schemas
 from hilum.server.edge import Edge
 from hilum.server.guards import guards
+from hilum.server.headers import security_headers
 from hilum.server.metrics import make_metrics
 from hilum.server.pool import Pool
 from hilum.server.problems import Problem, ProblemError, problem_of, refuse, respond
@@ -55,18 +56,20 @@ def create_app(settings: Settings, engine: Engine, work: Work | None = None) -> 
     for error in (HilumError, ProblemError, HTTPException):
         app.add_exception_handler(error, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(Edge, guards=guards(settings), metrics=metrics)
+    app.add_middleware(
+        Edge, guards=guards(settings), metrics=metrics, headers=security_headers(settings.tls_certificate is not None)
+    )
     return app
 
 
 def _add_routes(app: FastAPI) -> None:
     answer = schemas.described("The analysis, also of a film that is refused", schemas.ANSWER)
-    faults = schemas.problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 501, 503)
+    faults = schemas.problems(400, 401, 403, 408, 413, 415, 421, 422, 429, 500, 501, 503)
     for path in ("/api/ml-analyze", "/api/v1/analyze"):
         app.add_api_route(
             path, api.analyze_film, methods=["POST"], responses={200: answer, **faults}, openapi_extra=schemas.UPLOAD
         )
-    known = schemas.problems(401, 421)
+    known = schemas.problems(401, 403, 421, 429)
     app.add_api_route("/api/v1/models", api.list_models, responses=known)
     app.add_api_route("/healthz", api.healthz)
     app.add_api_route("/readyz", api.readyz, responses=schemas.problems(503))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import logging
 import re
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -17,33 +15,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hilum import logs
-from hilum.report.html import STYLE as REPORT_STYLE
 from hilum.server.guards import Guard
 from hilum.server.metrics import Metrics
 from hilum.server.problems import problem_of, respond
 
 LOG = logging.getLogger("hilum.server")
 
-
-def style_source(style: str) -> str:
-    """Return what lets in one inline style sheet, and no other, in a Content-Security-Policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
-
-
-# The page shows the report in a frame, and such a frame obeys the page's policy: the report's one style sheet is let in
-# by its hash. Films come as data: URLs.
-CONTENT_SECURITY_POLICY = (
-    f"default-src 'self'; style-src 'self' {style_source(REPORT_STYLE)}; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 # Only what can't be a person's name or a hospital's number is taken over into the log.
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DRAIN_BYTES = 128 * 2**20
@@ -53,10 +30,11 @@ _DRAIN_SECONDS = 5.0
 class Edge:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, guards: tuple[Guard, ...], metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, guards: tuple[Guard, ...], metrics: Metrics, headers: Mapping[str, str]) -> None:
         self._app = app
         self._guards = guards
         self._metrics = metrics
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +44,7 @@ class Edge:
         request = Request(scope)
         request.state.request_id = request_id(request.headers.get("x-request-id", ""))
         request.state.log = {}
-        exchange = _Exchange(request, receive, send)
+        exchange = _Exchange(request, receive, send, self._headers)
         await self._answer(request, exchange)
         self._note(request, exchange.status, 1000 * (perf_counter() - begun))
 
@@ -95,15 +73,16 @@ class Edge:
 class _Exchange:
     """One request's receive and send, watched."""
 
-    def __init__(self, request: Request, receive: Receive, send: Send) -> None:
+    def __init__(self, request: Request, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         self.status: int | None = None
         self._request = request
         self._receive = receive
         self._send = send
-        headers = request.headers
-        self._unread = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        self._headers = headers
+        asked = request.headers
+        self._unread = asked.get("content-length", "0") != "0" or "transfer-encoding" in asked
         # Such a client waits to be asked for the body, so it need not be taken off its hands.
-        self._waits = headers.get("expect", "").lower() == "100-continue"
+        self._waits = asked.get("expect", "").lower() == "100-continue"
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -114,7 +93,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            add_headers(message, self._request)
+            add_headers(message, self._request, self._headers)
         elif not message.get("more_body", False) and self._unread and not self._waits:
             await self._drain()
         await self._send(message)
@@ -135,10 +114,10 @@ def request_id(given: str) -> str:
     return given.lower() if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def add_headers(start: MutableMapping[str, Any], request: Request) -> None:
+def add_headers(start: MutableMapping[str, Any], request: Request, security: Mapping[str, str]) -> None:
     """Put the request id, the security headers and the caching rule on an answer's first message."""
     headers = MutableHeaders(scope=start)
-    for name, value in SECURITY_HEADERS.items():
+    for name, value in security.items():
         headers.setdefault(name, value)
     headers["X-Request-ID"] = request.state.request_id
     is_page = request.scope["path"] == "/" or request.scope["path"].startswith("/static/")

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 
 from starlette.requests import Request
 
-from hilum.server.auth import given_key, is_known
+from hilum.server.auth import Keyring, given_key, may, needed_role
 from hilum.server.problems import Problem
 from hilum.server.settings import LOOPBACK_NAMES, Settings
 from hilum.settings import is_loopback
 
 Guard = Callable[[Request], Problem | None]
 
-OPEN_PATHS = ("/healthz", "/readyz", "/")
-"""Answered without a key, as is everything below /static/: the page must load before it can ask for the key."""
-
 
 def guards(settings: Settings) -> tuple[Guard, ...]:
-    """Return the checks that ``settings`` ask for, in the order in which they run."""
+    """Return the checks that ``settings`` ask for, in the order in which they run.
+
+    Raises ConfigError where the key file can't be used.
+    """
     hosts = allowed_hosts(settings)
     found: list[Guard] = [lambda request: check_host(request, hosts)] if hosts else []
     found.append(check_origin)
-    if settings.api_key_hashes:
-        found.append(lambda request: check_key(request, settings.api_key_hashes))
+    if settings.keys is not None:
+        keyring, limit = Keyring(settings.keys), key_limit(settings.key_requests)
+        found += [lambda request: check_key(request, keyring), limit, check_role]
     return tuple(found)
 
 
@@ -55,19 +58,53 @@ def check_origin(request: Request) -> Problem | None:
     return Problem("cross_site", "The Origin of this request is another site than this service's own page.")
 
 
-def check_key(request: Request, hashes: tuple[str, ...]) -> Problem | None:
-    """Refuse a request without a known key, wherever it goes, but for OPEN_PATHS and the page's own files."""
-    path = request.scope["path"]
-    if path in OPEN_PATHS or path.startswith("/static/"):
+def check_key(request: Request, keyring: Keyring) -> Problem | None:
+    """Refuse a request without a key that is let in, wherever it goes, but to what is open; note whose it is."""
+    if needed_role(request.scope["path"]) is None:
         return None
-    key = given_key(request.headers)
-    if key is not None and is_known(key, hashes):
+    given = given_key(request.headers)
+    key = None if given is None else keyring.find(given)
+    if key is not None:
+        request.state.key = key
+        request.state.log["key"] = key.id
         return None
-    found = "no API key" if key is None else "an API key that is not known here"
+    found = "no API key" if given is None else "an API key that is not known here, or not any more"
     return Problem(
         "unauthorized",
         f"The request has {found}. Send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`.",
         {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def key_limit(requests: int) -> Guard:
+    """Return the check that no key makes more than so many requests in any minute."""
+    from limits import RateLimitItemPerMinute
+    from limits.storage import MemoryStorage
+    from limits.strategies import MovingWindowRateLimiter
+
+    limiter, limit = MovingWindowRateLimiter(MemoryStorage()), RateLimitItemPerMinute(requests)
+
+    def check_rate(request: Request) -> Problem | None:
+        key = getattr(request.state, "key", None)
+        if key is None or limiter.hit(limit, key.id):
+            return None
+        wait = max(1, math.ceil(limiter.get_window_stats(limit, key.id).reset_time - time.time()))
+        return Problem(
+            "rate_limited",
+            f"This key has made {requests} requests within a minute. Try again after the seconds in Retry-After.",
+            {"Retry-After": str(wait)},
+        )
+
+    return check_rate
+
+
+def check_role(request: Request) -> Problem | None:
+    """Refuse what the key's role may not do."""
+    needed = needed_role(request.scope["path"])
+    if needed is None or may(request.state.key.role, needed):
+        return None
+    return Problem(
+        "forbidden", f"This key's role is {request.state.key.role}; the request takes {needed}. Ask for such a key."
     )
 
 

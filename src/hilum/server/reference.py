@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from hilum.server.edge import style_source
+from hilum.server.headers import style_source
 from hilum.server.problems import PROBLEMS
 
 STYLE = """

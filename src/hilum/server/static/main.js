@@ -11,6 +11,7 @@ import { openReport, prepareReport } from "./report.js";
 import { createViewer } from "./viewer.js";
 
 const MEAN = "";
+const KEY_PROBLEMS = new Set(["unauthorized", "forbidden"]);
 const reading = { details: null, example: null, pinned: null, pointed: null, table: null, boxShown: true };
 const viewer = createViewer(byId("stage"), byId("film"), showControls);
 let gallery = null;
@@ -39,8 +40,8 @@ async function withKey(call) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) throw error;
-      if (!(await askKey())) throw error;
+      if (!(error instanceof Problem) || !KEY_PROBLEMS.has(error.code)) throw error;
+      if (!(await askKey(error.code))) throw error;
     }
   }
 }
