@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hilum.explain import class_activation, heatmaps
+from hilum.explain import BODY, body, class_activation, heatmaps, off_body, untrusted
 from hilum.graph import read_head
-from hilum.records import InputSpec, Scored
+from hilum.records import InputSpec, Interval, MapCheck, Scored
 from tiny import CHANNELS, tiny_graph, tiny_manifest
 
 NAMES = ("Edema", "Fracture", "Effusion")
+EVERYWHERE = np.ones((BODY, BODY), dtype=bool)
+GOOD = MapCheck(20, Interval(0.3, 0.2, 0.4), Interval(0.1, -0.1, 0.3))
+
+
+def shown(scored, manifest, width=8, height=6, inside=EVERYWHERE):
+    """The heat maps of a tiny network."""
+    return heatmaps("A", scored, read_head(tiny_graph(3)), manifest, inside, width, height)[0]
 
 
 def features(seed=0):
@@ -45,7 +54,7 @@ def test_maps_are_grad_cam_by_finite_differences():
 def test_each_assessed_output_has_a_map_from_0_to_1():
     """Maps are scaled to their own peak; an output that is not assessed has none."""
     manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
-    maps = heatmaps("A", Scored(np.zeros(3, np.float32), features()), read_head(tiny_graph(3)), manifest, 800, 600)
+    maps = shown(Scored(np.zeros(3, np.float32), features()), manifest, 800, 600)
     assert [one.finding for one in maps] == ["Edema", "Effusion"]
     for one in maps:
         assert one.model == "A"
@@ -59,18 +68,74 @@ def test_a_map_covers_what_the_network_saw():
     spec = InputSpec(32, 32, 3, 1.0, (0.5,) * 3, (0.25,) * 3, crop="centre")
     manifest = tiny_manifest("DenseNet121", "densenet", NAMES, input=spec)
     scored = Scored(np.zeros(3, np.float32), features())
-    assert heatmaps("A", scored, read_head(tiny_graph(3)), manifest, 800, 600)[0].box == (100, 0, 600, 600)
+    assert shown(scored, manifest, 800, 600)[0].box == (100, 0, 600, 600)
 
 
 def test_nothing_for_it_is_a_map_of_zeros():
     """Where no place in the film speaks for a finding, the map is zero and not a division by zero."""
     manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
     scored = Scored(np.zeros(3, np.float32), np.zeros((CHANNELS, 4, 5), np.float32))
-    for one in heatmaps("A", scored, read_head(tiny_graph(3)), manifest, 8, 6):
+    for one in shown(scored, manifest):
         assert not one.values.any()
 
 
 def test_no_feature_map_no_heat_map():
     """A network without a feature map gives none."""
     manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
-    assert heatmaps("A", Scored(np.zeros(3, np.float32), None), read_head(tiny_graph(3)), manifest, 8, 6) == ()
+    assert shown(Scored(np.zeros(3, np.float32), None), manifest) == ()
+
+
+def film(side=256):
+    """A grey body with two dark lungs, dark air around it and a bright marker in the air."""
+    pixels = np.full((side, side), 0.02, dtype=np.float32)
+    pixels[40:, 40:-40] = 0.6
+    pixels[80:200, 60:110] = pixels[80:200, 146:196] = 0.05
+    pixels[5:15, 5:15] = 1.0
+    return pixels
+
+
+def test_the_body_is_what_no_dark_way_leads_out_of():
+    """Air around the body is outside, lungs as dark as it are inside; a film without air is all body."""
+    inside = body(film())
+    assert not inside[:8, 6:].any()
+    assert not inside[12:, :9].any()
+    assert inside[12:, 12:-12].all()
+    assert body(np.full((100, 80), 0.5, dtype=np.float32)).all()
+    assert body(np.add.outer(np.linspace(0.4, 0.6, 50), np.linspace(0, 0.4, 50)).astype(np.float32)).mean() > 0.9
+
+
+def test_a_map_s_share_outside_is_measured_where_the_map_lies():
+    """The share is the map's, within its own box; a map of zeros has none."""
+    inside = np.zeros((BODY, BODY), dtype=bool)
+    inside[:, BODY // 2 :] = True
+    maps = np.zeros((4, 2, 4), dtype=np.float32)
+    maps[0, 0, 0] = maps[1, 1, 3] = maps[2, 0, 1] = 1
+    maps[2, 0, 2] = 3
+    assert off_body(maps, inside, (0.0, 0.0, 100.0, 50.0), 100, 50).tolist() == pytest.approx([1, 0, 0.25, 0])
+    # The same maps over the middle half of the film's width: their left half is outside still.
+    assert off_body(maps, inside, (25.0, 0.0, 50.0, 50.0), 100, 50).tolist() == pytest.approx([1, 0, 0.25, 0])
+
+
+def test_a_map_outside_the_body_is_withheld():
+    """What lies mostly outside is not shown, and the reason says how much."""
+    scored, head = Scored(np.zeros(3, np.float32), features()), read_head(tiny_graph(3))
+    manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
+    maps, withheld = heatmaps("A", scored, head, manifest, ~EVERYWHERE, 800, 600)
+    assert maps == ()
+    assert [(one.finding, one.model) for one in withheld] == [("Edema", "A"), ("Effusion", "A")]
+    assert withheld[0].reason == "100% of it lies outside the body"
+
+
+def test_a_map_that_failed_its_check_is_withheld():
+    """Maps that covering does not bear out, and maps that shuffled weights give too, are not shown; unchecked ones are."""
+    assert untrusted(None) is None
+    assert untrusted(GOOD) is None
+    assert "covering" in (untrusted(replace(GOOD, occlusion=Interval(0.1, -0.05, 0.2))) or "")
+    assert "shuffled" in (untrusted(replace(GOOD, randomised=Interval(0.5, 0.4, 0.6))) or "")
+    manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
+    bad = replace(manifest.outputs[2], map_check=replace(GOOD, occlusion=Interval(0.0, -0.1, 0.1)))
+    manifest = replace(manifest, outputs=(replace(manifest.outputs[0], map_check=GOOD), manifest.outputs[1], bad))
+    scored = Scored(np.zeros(3, np.float32), features())
+    maps, withheld = heatmaps("A", scored, read_head(tiny_graph(3)), manifest, EVERYWHERE, 800, 600)
+    assert [one.finding for one in maps] == ["Edema"]
+    assert [one.finding for one in withheld] == ["Effusion"]

@@ -31,6 +31,7 @@ from hilum.records import (
     ScopePolicy,
     Scored,
     Verdict,
+    Withheld,
 )
 from hilum.registry import Bundle, find_bundles, load_bundle, load_ensemble, shipped_folder
 from hilum.runtime import Session, open_session
@@ -282,7 +283,7 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     findings = ensemble.combine(results, manifests, engine.policy, prevalence, engine.record)
     top = ensemble.top_finding(findings)
     confidence = None if top is None else round(top.confidence, 1)
-    maps, no_maps = _explain(seen.film, engine, scored)
+    maps, no_maps, withheld = _explain(seen.film, engine, scored)
     if seen.corrected is not None:
         height, width = image.pixels.shape
         maps = tuple(appearance.turn_back(one, seen.corrected, width, height) for one in maps)
@@ -295,6 +296,7 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
         members=results,
         heatmaps=maps,
         no_heatmap=no_maps,
+        withheld=withheld,
         ensemble_confidence=confidence,
         level=None if confidence is None else levels.level(confidence),
         recommendation=None if confidence is None else levels.recommendation(confidence),
@@ -302,13 +304,19 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     )
 
 
-def _explain(image: Radiograph, engine: Engine, scored: Sequence[Scored]) -> tuple[tuple[Heatmap, ...], dict[str, str]]:
+def _explain(
+    image: Radiograph, engine: Engine, scored: Sequence[Scored]
+) -> tuple[tuple[Heatmap, ...], dict[str, str], tuple[Withheld, ...]]:
     height, width = image.pixels.shape
+    inside = explain.body(image.pixels)
     maps: list[Heatmap] = []
+    withheld: list[Withheld] = []
     none: dict[str, str] = {}
     for member, one in zip(engine.members, scored, strict=True):
         if member.head is None:
             none[member.name] = "the network does not end in global average pooling and dense layers with ReLU"
-        else:
-            maps += explain.heatmaps(member.name, one, member.head, member.manifest, width, height)
-    return tuple(maps), none
+            continue
+        shown, kept_back = explain.heatmaps(member.name, one, member.head, member.manifest, inside, width, height)
+        maps += shown
+        withheld += kept_back
+    return tuple(maps), none, tuple(withheld)

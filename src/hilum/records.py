@@ -204,6 +204,18 @@ class CalibrationFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class MapCheck:
+    """Do an output's heat maps show what the network used? Rank correlations over the map's cells, −1 to 1, mean over films."""
+
+    films: int
+    """Films that nothing trained on, those for which the output speaks loudest."""
+    occlusion: Interval
+    """Between the map and how much the logit falls when each cell is covered."""
+    randomised: Interval
+    """Between the map and that of the same network with its weights shuffled."""
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """One output of a member, in the order of its logits."""
 
@@ -220,6 +232,8 @@ class Output:
     """By policy: ``youden``, ``rule_in``, ``rule_out``."""
     auroc: Interval | None = None
     """On held-out patients, 1024-pixel originals."""
+    map_check: MapCheck | None = None
+    """None: nobody checked its heat maps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +429,16 @@ class Heatmap:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A heat map that would mislead, and is not shown."""
+
+    finding: str
+    model: str
+    reason: str
+    """In words, as a part of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelProvenance:
     """By which weights, trained on what."""
 
@@ -453,6 +477,8 @@ class Analysis:
     heatmaps: tuple[Heatmap, ...] = ()
     no_heatmap: Mapping[str, str] = field(default_factory=dict)
     """Composed member name → why it gives no heat map."""
+    withheld: tuple[Withheld, ...] = ()
+    """Heat maps that are not shown, though their member gives some."""
     ensemble_confidence: float | None = None
     """0–100, one decimal: the confidence of the top finding, ``Normal`` left out. None when refused."""
     level: str | None = None

@@ -81,3 +81,17 @@ def test_evaluate_without_films_says_so(hilum, tmp_path, tiny_models):
     done = hilum("evaluate", "--data", films / "table.csv", "--source", "nowhere")
     assert done.code == 2
     assert "--source" in done.err
+
+
+def test_maps_are_checked_and_the_manifest_says_so(hilum, tmp_path, tiny_folder):
+    """Each assessed output gets a line, and what was measured stands in the bundle's manifest."""
+    import shutil
+
+    own = shutil.copytree(tiny_folder, tmp_path / "own") / "densenet121-tiny"
+    films = labelled_films(tmp_path)
+    given = ("--data", films / "table.csv", "--validation", films / "validation.csv", "--films", 6)
+    done = hilum("models", "maps", own, *given)
+    assert done.code == 0, done.err
+    assessed = [one for one in json.loads((own / "manifest.json").read_text())["outputs"] if one["assessed"]]
+    assert len(done.out.splitlines()) == len(assessed)
+    assert all(one["map_check"]["films"] == 2 for one in assessed)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hilum.levels import DISCLAIMER
 from hilum.pipeline import analyze
-from hilum.records import Heatmap, Reason, Source, TrainedOn
+from hilum.records import Heatmap, Reason, Source, TrainedOn, Withheld
 from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json
 from hilum.report.film import mean_map, overlay_png
 
@@ -170,6 +170,27 @@ def test_html_of_a_refusal_has_reasons_and_no_table(film, refused):
     assert "table" not in reader.tags
 
 
+def test_a_withheld_map_is_said_and_not_drawn(film, analysis):
+    """Where the leading finding's maps are withheld, the report shows the film alone and says why."""
+    first = next(finding.name for finding in analysis.findings if finding.name != "Normal")
+    others = tuple(one for one in analysis.heatmaps if one.finding != first)
+    kept_back = tuple(
+        Withheld(one.finding, one.model, "60% of it lies outside the body")
+        for one in analysis.heatmaps
+        if one.finding == first
+    )
+    changed = replace(analysis, heatmaps=others, withheld=kept_back)
+    reader = read(to_html(changed, film))
+    assert reader.tags.count("img") == 1
+    for one in kept_back:
+        assert f"The heat map of {one.model} is withheld: 60% of it lies outside the body." in "".join(reader.text)
+    assert to_dict(changed)["withheld_heatmaps"][0] == {
+        "finding": first,
+        "model": kept_back[0].model,
+        "reason": "60% of it lies outside the body",
+    }
+
+
 def test_html_escapes_whatever_it_shows(analysis):
     """Markup in a model's data set, a warning or a note can't become markup of the report."""
     evil = "<script>alert(1)</script>"
@@ -184,6 +205,7 @@ def test_html_escapes_whatever_it_shows(analysis):
         source=source,
         members=members,
         no_heatmap={evil: evil},
+        withheld=(Withheld(analysis.findings[0].name, evil, evil),),
     )
     assert b"<script" not in to_html(changed)
 

@@ -184,5 +184,5 @@ def to_line(answer: Answer) -> dict[str, object]:
         error = answer.error or InputError("not read")
         return {"file": answer.file, "error": {"code": error.code, "message": str(error)}}
     content = to_dict(answer.analysis)
-    del content["heatmaps"], content["no_heatmap"]
+    del content["heatmaps"], content["no_heatmap"], content["withheld_heatmaps"]
     return {"file": answer.file, **content}

@@ -87,6 +87,8 @@ def _pictures(analysis: Analysis, image: Radiograph) -> Iterator[str]:
         yield _figure(overlay_png(image, heatmap.values, heatmap.box), _caption(heatmap))
     for name, reason in analysis.no_heatmap.items():
         yield f'<p class="note">{escape(name)} gives no heat map: {escape(reason)}.</p>'
+    for one in (one for one in analysis.withheld if one.finding == shown):
+        yield f'<p class="note">The heat map of {escape(one.model)} is withheld: {escape(one.reason)}.</p>'
 
 
 def _caption(heatmap: Heatmap) -> str:

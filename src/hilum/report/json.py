@@ -32,6 +32,7 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "members": [_member(member) for member in analysis.members],
         "heatmaps": [_heatmap(heatmap) for heatmap in analysis.heatmaps],
         "no_heatmap": dict(analysis.no_heatmap),
+        "withheld_heatmaps": [asdict(one) for one in analysis.withheld],
         "models": [asdict(model) for model in analysis.provenance.models],
         "source": asdict(analysis.source),
         "policy": analysis.provenance.policy,

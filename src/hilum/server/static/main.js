@@ -139,6 +139,8 @@ function heatOf(details, name, model) {
 }
 
 function why(details, name, model) {
+  const withheld = details.withheld_heatmaps.filter((one) => one.finding === name && (model === MEAN || one.model === model));
+  if (withheld.length) return `. Withheld: ${withheld.map((one) => `${one.model}, ${one.reason}`).join("; ")}.`;
   if (model !== MEAN) return ` from ${model}: it does not assess this finding.`;
   return `. ${reasons(details.no_heatmap)}`;
 }
