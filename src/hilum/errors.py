@@ -18,7 +18,7 @@
     ├── DatasetError                a table, split or data set folder is not as its layout says
     ├── ConfigError                 a setting or configuration file is wrong
     ├── PeerError                   another system can't be reached, or does not do what it is asked
-    └── Busy                        every worker is taken and the queue is full, or no process can be started
+    └── Busy                        every worker is taken and the queue is full, or no process can be had
 
 A message says what was found, what was expected and what to do. It never contains patient data: no file
 names, no header values, no pixels.
@@ -124,6 +124,6 @@ class PeerError(HilumError):
 
 
 class Busy(HilumError):
-    """Every worker is taken and the queue is full, or no process can be started; trying again later is worth it."""
+    """Every worker is taken and the queue is full, or no process can be had; trying again later is worth it."""
 
     code = "busy"

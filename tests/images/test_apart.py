@@ -99,6 +99,39 @@ def test_one_that_died_while_it_waited_is_replaced(make_dicom):
     assert pid not in apart.waiting()
 
 
+def killing(monkeypatch, times: int) -> list[int]:
+    """Kill as many of the processes as are given a film; return their ids, to be filled."""
+    killed: list[int] = []
+    send = apart.send_request
+
+    def send_and_kill(channel, request) -> None:
+        send(channel, request)
+        if len(killed) < times:
+            (child,) = (
+                int(pid) for pid in Path("/proc/thread-self/children").read_text().split() if int(pid) not in killed
+            )
+            killed.append(child)
+            os.kill(child, signal.SIGKILL)
+
+    monkeypatch.setattr(apart, "send_request", send_and_kill)
+    return killed
+
+
+def test_a_film_whose_process_was_killed_is_read_by_another(make_dicom, monkeypatch):
+    """Who kills a process that is at a film, as a system short of memory does, costs nobody the film."""
+    killed = killing(monkeypatch, 2)
+    assert read_image(make_dicom()).source.width == 64
+    assert len(killed) == 2
+
+
+def test_who_kills_every_process_is_not_the_films_fault(make_dicom, monkeypatch):
+    """A film that none was left alive for is not called unreadable: it is worth another try."""
+    killing(monkeypatch, 3)
+    with pytest.raises(Busy, match="ended from outside"):
+        read_image(make_dicom())
+    assert read_image(make_dicom()).source.width == 64
+
+
 def test_a_decoder_that_dies_takes_only_its_process(make_data_set, write, make_dicom):
     """A frame over which a decoder ends its process is an error, and the next film is read."""
     header = b"\xff\xd8\xff\xc3" + struct.pack(">HBHHB", 11, 12, 48, 64, 1) + b"\x01\x11\x00"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from hilum.cli.serve import address, http_server, listen
 from hilum.records import InputSpec, Manifest, Output, TrainedOn
 from hilum.server.app import create_app
 from hilum.server.problems import PROBLEMS
@@ -102,3 +105,24 @@ def is_problem() -> Callable[[httpx.Response, str], dict[str, Any]]:
         return body
 
     return check
+
+
+@contextlib.contextmanager
+def running_app(app: FastAPI, **given: Any) -> Iterator[str]:
+    """Run ``app`` on a socket of its own, with these settings of the server; give its address."""
+    settings = Settings(**given)
+    server = http_server(app, settings)
+    listener = listen("127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield address(listener, settings.tls_certificate is not None)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture
+def running() -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """``running(app, **settings)``: a block within which the app listens; gives its address."""
+    return running_app

@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +31,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "reference"
 
 
 @pytest.fixture
-def live(make_client):
+def live(make_client, running):
     """A function from settings to the address of a service that runs until the test ends."""
     with contextlib.ExitStack() as stack:
 
@@ -40,21 +39,6 @@ def live(make_client):
             return stack.enter_context(running(make_client(**given).app))
 
         yield start
-
-
-@contextlib.contextmanager
-def running(app, **given):
-    """Run ``app`` on a socket of its own; give its address."""
-    settings = Settings(**given)
-    server = http_server(app, settings)
-    listener = listen("127.0.0.1", 0)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield address(listener, settings.tls_certificate is not None)
-    finally:
-        server.should_exit = True
-        thread.join(30)
 
 
 def post(where, data, **given):
@@ -85,7 +69,7 @@ def certified(tmp_path):
     return {"tls_certificate": tmp_path / "certificate.pem", "tls_key": tmp_path / "key.pem"}, authority
 
 
-def test_tls_is_spoken(make_client, certified):
+def test_tls_is_spoken(make_client, running, certified):
     """With a certificate the service speaks HTTPS, says so to browsers, and answers nothing else and nothing older."""
     given, authority = certified
     context = ssl.create_default_context()

@@ -57,10 +57,11 @@ def run(settings: Settings, console: Console) -> None:
 def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     """Return the server for ``app``: no WebSockets, no log of its own, no name in its answers; TLS where it is set.
 
-    Raises ConfigError for TLS files that can't be used.
+    No client can hold a connection for nothing. Raises ConfigError for TLS files that can't be used.
     """
     import uvicorn
 
+    from hilum.server.connections import Connection
     from hilum.tls import server_context
 
     certificate = settings.tls_certificate
@@ -69,6 +70,7 @@ def http_server(app: FastAPI, settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
+            http=Connection,
             ws="none",
             log_config=None,
             access_log=False,

@@ -1,7 +1,8 @@
 """Decoding in processes of their own: whatever a hostile file does to one, the caller goes on.
 
 A process that has answered waits for the next film, so that a film costs no start of Python. One that breaks a limit or dies is
-replaced. They end with this process, however it ends, since their input is then closed.
+replaced; where somebody else ended it, another one is given the same film. They end with this process, however it ends, since
+their input is then closed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Event, Lock, Timer
 from typing import BinaryIO, cast
 
 from hilum.errors import Busy, InputError, UnreadableImage
@@ -32,6 +33,8 @@ class Process:
 
 # A film may wait for a processor, which does not count as seconds of its own.
 _PATIENCE = 4
+# As often is a film given to a process while somebody else ends them.
+_ATTEMPTS = 3
 # More are not kept waiting, however many films came at once.
 _KEPT = 8
 _ENVIRONMENT = {
@@ -52,11 +55,28 @@ _lock = Lock()
 def decode_apart(data: bytes, limits: Limits, enough: int | None = None) -> Decoded:
     """Decode a DICOM file's first frame in another process; ``enough``: see ``read_image``. Safe to call from several threads.
 
-    Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge, and Busy where no process can be started.
+    Raises UnreadableImage, UnsupportedSyntax or ImageTooLarge, and Busy where no process can be started, or none is left alive.
     """
+    request = Request(data, limits, enough)
+    for _ in range(_ATTEMPTS):
+        with suppress(_EndedError):
+            return _attempt(request)
+    raise Busy(
+        "What decodes this film was ended from outside, again and again; this machine may be short of memory. "
+        "Try again, or give this service more."
+    )
+
+
+class _EndedError(Exception):
+    """Somebody else ended the process: not the film's fault, as where the system is short of memory for something else."""
+
+
+def _attempt(request: Request) -> Decoded:
+    """Decode in one process. Raises as ``decode_apart`` does, and _EndedError."""
     process = _take()
+    late = Event()
     try:
-        answer = _ask(process, Request(data, limits, enough))
+        answer = _ask(process, request, late)
     except BaseException:
         # Its next answer would be to this film.
         _end(process)
@@ -68,16 +88,21 @@ def decode_apart(data: bytes, limits: Limits, enough: int | None = None) -> Deco
         # So that how it ended by itself is known, if it did.
         with suppress(subprocess.TimeoutExpired):
             process.running.wait(1)
-        why = _why(process, limits)
+        error = _why(process, request.limits, late)
         _end(process)
-        raise UnreadableImage(why)
+        raise error
     _give_back(process)
     raise answer
 
 
-def _ask(process: Process, request: Request) -> Decoded | InputError | None:
-    """Return the answer, or None where there is none that can be used."""
-    watch = Timer(_PATIENCE * request.limits.max_seconds, process.running.kill)
+def _ask(process: Process, request: Request, late: Event) -> Decoded | InputError | None:
+    """Return the answer, or None where there is none that can be used. ``late`` is set where it was waited for too long."""
+
+    def give_up() -> None:
+        late.set()
+        process.running.kill()
+
+    watch = Timer(_PATIENCE * request.limits.max_seconds, give_up)
     watch.daemon = True
     watch.start()
     try:
@@ -90,11 +115,14 @@ def _ask(process: Process, request: Request) -> Decoded | InputError | None:
         process.channel.clear()
 
 
-def _why(process: Process, limits: Limits) -> str:
+def _why(process: Process, limits: Limits, late: Event) -> UnreadableImage | _EndedError:
     """Say why a process gave no answer."""
-    if process.running.returncode in (-getattr(signal, "SIGXCPU", 0), -getattr(signal, "SIGKILL", 0)):
-        return f"Decoding takes more than {limits.max_seconds} seconds, or more memory than there is. Export it again."
-    return _PROBLEM
+    ended = process.running.returncode
+    if ended in (-signal.SIGTERM, -getattr(signal, "SIGKILL", 0)) and not late.is_set():
+        return _EndedError()
+    if late.is_set() or ended == -getattr(signal, "SIGXCPU", 0):
+        return UnreadableImage(f"Decoding takes more than {limits.max_seconds} seconds. Export the film again.")
+    return UnreadableImage(_PROBLEM)
 
 
 def _take() -> Process:
