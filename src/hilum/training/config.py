@@ -131,7 +131,7 @@ class BoxConfig:
     __pydantic_config__ = _STRICT
     table: Path
     """A CSV of boxes by film and finding."""
-    weight: NonNegativeFloat = 0.2
+    weight: NonNegativeFloat = 0.05
     """What the part of the maps outside the boxes adds to the loss, times this."""
 
 
