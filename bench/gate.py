@@ -103,7 +103,9 @@ def cost(engine: Engine, films: Table) -> str:
         start = time.perf_counter()
         analyze(image, engine)
         middle = time.perf_counter()
-        gate.judge_look(gate.judge(image, engine.scope), look(scored.features, member.appearance), engine.scope)
+        gate.judge_look(
+            gate.judge(image, engine.scope), look(scored.features, image.pixels, member.appearance), engine.scope
+        )
         ratios.append((time.perf_counter() - middle) / (middle - start))
     return f"The gate takes {np.median(ratios):.1%} of an analysis (median of {len(ratios)})."
 

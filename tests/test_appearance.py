@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hilum.appearance import TURNS, from_npz, look, set_right, to_npz, turn_back
+from hilum.appearance import TURNS, detail, from_npz, look, set_right, to_npz, turn_back
 from hilum.errors import Incompatible
 from hilum.records import Appearance, Heatmap
 
@@ -22,6 +22,9 @@ PLAIN = Appearance(
 )
 
 
+PIXELS = np.random.default_rng(0).random((300, 280)).astype(np.float32)
+
+
 def features(*pooled: float) -> np.ndarray:
     """Return a feature map whose pooled values are these, uneven over its positions."""
     return np.asarray(pooled, dtype=np.float32)[:, None, None] * np.array([[0.5, 1.5]], dtype=np.float32)
@@ -29,18 +32,37 @@ def features(*pooled: float) -> np.ndarray:
 
 def test_the_likeliest_kind_is_named():
     """A picture of a kind has that kind's share; a film is one by its own share, whatever comes second."""
-    photograph = look(features(0, 1, 0, 0), PLAIN)
+    photograph = look(features(0, 1, 0, 0), PIXELS, PLAIN)
     assert (photograph.kind, photograph.is_film) == ("photograph", False)
     assert photograph.share + photograph.film < 1
-    film = look(features(1, 0, 0.2, 0), PLAIN)
+    film = look(features(1, 0, 0.2, 0), PIXELS, PLAIN)
     assert film.is_film
     assert film.kind == "cropped"
 
 
 def test_distance_counts_in_limits():
     """A picture at the limit has the distance 1, one twice as far out 4."""
-    assert look(features(2, 0, 0, 0), PLAIN).distance == pytest.approx(1)
-    assert look(features(4, 0, 0, 0), PLAIN).distance == pytest.approx(4)
+    assert look(features(2, 0, 0, 0), PIXELS, PLAIN).distance == pytest.approx(1)
+    assert look(features(4, 0, 0, 0), PIXELS, PLAIN).distance == pytest.approx(4)
+
+
+def falling(steepness: float, waves: int = 128) -> np.ndarray:
+    """Return 512 × 512 pixels whose spectrum falls with a power of the waves across the picture, and ends at ``waves``."""
+    rng, side = np.random.default_rng(1), 512
+    across = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)) * side
+    size = np.where(across > waves, 0, np.maximum(across, 1.0) ** -steepness)
+    pixels = np.fft.irfft2(size * np.exp(2j * np.pi * rng.random(across.shape)))
+    return ((pixels - pixels.min()) / (pixels.max() - pixels.min())).astype(np.float32)
+
+
+def test_detail_falls_where_the_spectrum_breaks_off():
+    """A film whose spectrum falls evenly keeps its detail, whatever its contrast; one that ends at 32 waves has none."""
+    film = falling(1.4)
+    assert detail(film) > -1.2
+    assert detail(film * 0.3 + 0.2) == pytest.approx(detail(film), abs=1e-3)
+    assert detail(falling(1.4, waves=32)) < -2
+    assert detail(np.full((100, 90), 0.5, dtype=np.float32)) == pytest.approx(0, abs=2)
+    assert look(features(1, 0, 0, 0), film, PLAIN).detail == detail(film)
 
 
 @pytest.mark.parametrize("kind", sorted(TURNS))

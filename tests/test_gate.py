@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,15 @@ def test_what_a_picture_looks_like_is_a_reason(film, kind):
     assert reason.message.endswith(".")
     assert reason.action == ("warn" if kind in ("annotated", "cropped") else "refuse")
     assert gate.judge_look(gate.judge(film), looks(kind, film=0.5)) == gate.Verdict(True)
+
+
+def test_a_film_without_detail_is_refused_as_blurred(film):
+    """What looks like a film, and was enlarged from a thumbnail, is refused with that reason; a turned film keeps its own."""
+    blurred = replace(looks("cropped", film=0.9), detail=gate.MIN_DETAIL - 0.1)
+    verdict = gate.judge_look(gate.judge(film), blurred)
+    assert [reason.code for reason in verdict.refusals] == ["blurred"]
+    other = gate.judge_look(gate.judge(film), replace(looks("document"), detail=-3.0))
+    assert [reason.code for reason in other.refusals] == ["not_a_radiograph"]
 
 
 def test_a_film_unlike_all_others_is_refused(film):

@@ -232,7 +232,7 @@ def teach(monkeypatch, engine, kinds):
     member = replace(engine.members[1], appearance=object())
     told = iter(kinds)
 
-    def look(features, taught):
+    def look(features, pixels, taught):
         kind = next(told)
         return Look(kind, 0.9, 0.9 if kind == "film" else 0.0, 0.1, film_limit=0.5)
 

@@ -13,18 +13,23 @@ from zipfile import BadZipFile
 import numpy as np
 
 from hilum.errors import Incompatible
-from hilum.records import Appearance, Array, Heatmap, Look
+from hilum.normalise import resample
+from hilum.records import Appearance, Array, Heatmap, InputSpec, Look
 
 FILM = "film"
 """The kind that is accepted: one frontal chest radiograph of an adult, upright, bright = dense, whole, fit to be read."""
 TURNS = {"turned_left": 3, "upside_down": 2, "turned_right": 1}
 """Kind → quarter turns against the clock that set it right."""
 INVERTED = "inverted_grey"
+SIDE = 256
+"""Pixels on each side of the copy that detail is measured on."""
+COARSE, FINE = (16, 32), (36, 56)
+"""Waves across the film. A film of 64 pixels holds none above 32."""
 _ARRAYS = ("mean", "scale", "weight", "bias", "basis", "spread", "limits")
 
 
-def look(features: Array, appearance: Appearance) -> Look:
-    """Return what a picture looks like, by a member's last feature map C×h×w."""
+def look(features: Array, pixels: Array, appearance: Appearance) -> Look:
+    """Return what a picture looks like, by a member's last feature map C×h×w and by its own pixels H×W, 0–1."""
     (shares,), (distance,) = measure(features.mean(axis=(1, 2))[np.newaxis], appearance)
     film = appearance.kinds.index(FILM)
     best = int(np.where(np.arange(len(shares)) == film, -1, shares).argmax())
@@ -34,7 +39,21 @@ def look(features: Array, appearance: Appearance) -> Look:
         film=float(shares[film]),
         distance=float(distance) / appearance.distance_limit,
         film_limit=appearance.film_limit,
+        detail=detail(pixels),
     )
+
+
+def detail(pixels: Array) -> float:
+    """Return how much fine structure pixels H×W, 0–1, hold beside coarse: log10 of the ratio of their spectral densities.
+
+    The spectrum of a radiograph falls off evenly; that of one that was enlarged from a thumbnail, or moved, breaks off.
+    """
+    small = resample(pixels, InputSpec(SIDE, SIDE, 1, 1.0, (0.0,), (1.0,)))
+    window = np.hanning(SIDE).astype(np.float32)
+    density = np.abs(np.fft.rfft2((small - small.mean()) * np.outer(window, window))) ** 2
+    across = np.hypot(np.fft.fftfreq(SIDE)[:, np.newaxis], np.fft.rfftfreq(SIDE)) * SIDE
+    coarse, fine = (density[(across >= low) & (across < high)].mean() for low, high in (COARSE, FINE))
+    return float(np.log10(max(fine, 1e-12) / max(coarse, 1e-12)))
 
 
 def measure(pooled: Array, appearance: Appearance) -> tuple[Array, Array]:

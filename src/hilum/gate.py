@@ -19,7 +19,8 @@ MAX_CHROMA = 0.05
 """Mean of (largest − smallest of R, G, B), 0–1. A grey film with coloured marks stays far below."""
 MIN_SIDE = 64
 """Pixels. Below it there is no film left to read."""
-
+MIN_DETAIL = -1.45
+"""Of ``Look.detail``. Films of three hospitals lie above −1.25, films enlarged from 64 pixels below −1.65."""
 
 DEFAULT_SCOPE = ScopePolicy()
 SCOPE_CODES = tuple(field.name for field in fields(ScopePolicy))
@@ -100,6 +101,8 @@ def _verdict(reasons: Sequence[Reason]) -> Verdict:
 def _by_look(look: Look) -> tuple[Reason, ...]:
     if not look.is_film:
         return (Reason(*KINDS[look.kind]),)
+    if look.detail < MIN_DETAIL:
+        return (Reason(*KINDS["blurred"]),)
     return (Reason("out_of_distribution", UNLIKE),) if look.distance > 1 else ()
 
 

@@ -265,7 +265,7 @@ def _look(image: Radiograph, member: Member) -> tuple[Scored, Look]:
     scored = score(image, member)
     if scored.features is None or member.appearance is None:
         raise Incompatible(f"{member.name} gives no feature map, which the gate needs.")
-    return scored, appearance.look(scored.features, member.appearance)
+    return scored, appearance.look(scored.features, image.pixels, member.appearance)
 
 
 def analyze(image: Radiograph, engine: Engine) -> Analysis:

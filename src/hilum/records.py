@@ -99,6 +99,8 @@ class Look:
     distance: float
     """From the radiographs that the gate learnt; above 1 lies beyond them."""
     film_limit: float
+    detail: float = 0.0
+    """Fine structure beside coarse: log10 of the ratio of their spectral densities; falls where a film is blurred."""
 
     @property
     def is_film(self) -> bool:

@@ -50,7 +50,7 @@ def test_the_fit_tells_kinds_apart_and_keeps_films():
     assert (shares[:, 0] >= appearance.film_limit).mean() >= 0.99
     assert (distances <= appearance.distance_limit).mean() >= 0.99
     assert measure(np.full((1, 5), -9, dtype=np.float32), appearance)[1][0] > 10 * appearance.distance_limit
-    seen = look(clouds(1, 3)[1][:, None, None], appearance)
+    seen = look(clouds(1, 3)[1][:, None, None], np.zeros((64, 64), np.float32), appearance)
     assert (seen.kind, seen.is_film) == ("photograph", False)
 
 
