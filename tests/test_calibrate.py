@@ -109,3 +109,22 @@ def test_youden_is_the_best_cut(films):
             positive = confidences >= cut
             worth = positive[labels == 1].mean() + (~positive)[labels == 0].mean()
             assert best.sensitivity + best.specificity >= worth - 1e-9
+
+
+def test_one_slope_is_told_from_all_outputs():
+    """Outputs that were flattened alike get the same slope, which is right, and each an intercept of its own."""
+    parts = [simulated(2_000, share, seed=seed) for seed, share in enumerate((0.05, 0.2, 0.5))]
+    true = [calibrate.fit_platt(x, y) for x, y in parts]
+    fitted = calibrate.fit_one_slope([x / 2 + number for number, (x, _) in enumerate(parts)], [y for _, y in parts])
+    assert len({one.slope for one in fitted}) == 1
+    assert fitted[0].slope == pytest.approx(2 * np.mean([one.slope for one in true]), rel=0.15)
+    shifted = [one.intercept + one.slope * number for number, one in enumerate(fitted)]
+    assert shifted == pytest.approx([one.intercept for one in true], abs=0.25)
+    assert calibrate.fit_one_slope([], []) == ()
+
+
+def test_one_slope_of_one_output_is_platts():
+    """With a single output both ways of fitting agree."""
+    x, y = simulated(3_000, 0.3, seed=2)
+    (shared,), alone = calibrate.fit_one_slope([x], [y]), calibrate.fit_platt(x, y)
+    assert (shared.slope, shared.intercept) == pytest.approx((alone.slope, alone.intercept), abs=1e-4)

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from hilum import calibrate, ensemble
-from hilum.records import Calibration, EnsembleRecord, OperatingPoint, Output
+from hilum.records import (
+    Calibration,
+    ConformalCuts,
+    EnsembleRecord,
+    IntervalSteps,
+    OperatingPoint,
+    Output,
+    Uncertainty,
+)
 from tiny import tiny_manifest
 
 
@@ -104,6 +112,40 @@ def test_thresholds_of_the_measured_ensemble_are_used():
     assert (measured.threshold, measured.sensitivity, measured.specificity) == (45.0, 0.9, 0.6)
     assert measured.positive is True
     assert plain.positive is False
+
+
+def test_what_was_fitted_of_the_ensemble_is_applied():
+    """Evidence and probability pass through the ensemble's calibration, the set through its cuts; confidence stays the mean."""
+    pair = (member("A", [1.0], [assessed("Edema")]), member("B", [2.0], [assessed("Edema")]))
+    plain = combine(*pair)["Edema"]
+    assert (plain.interval, plain.set) == (None, None)
+    fitted = Uncertainty(
+        100,
+        80,
+        0.9,
+        evidence={"Edema": Calibration(1.5, 0.25)},
+        intervals={"Edema": IntervalSteps((50.0,), (0.0, 0.3), (0.2, 0.6), 0.1)},
+        sets={"Edema": ConformalCuts(30.0, 70.0, 40, 60)},
+    )
+    found = combine(*pair, record=EnsembleRecord({}, {}, {}, uncertainty=fitted))["Edema"]
+    assert found.confidence == plain.confidence
+    assert found.evidence == pytest.approx(1.5 * plain.evidence + 0.25)
+    assert found.probability == pytest.approx(calibrate.probability(found.evidence, 0.1))
+    assert found.interval == pytest.approx((0.3, 0.6))
+    assert found.set == "present"
+    rare = combine(*pair, prevalence={"Edema": 0.01}, record=EnsembleRecord({}, {}, {}, uncertainty=fitted))["Edema"]
+    assert rare.interval[0] <= rare.probability <= rare.interval[1] < 0.2
+    raw = combine(member("A", [2.0], [Output("Edema", True)]), record=EnsembleRecord({}, {}, {}, uncertainty=fitted))
+    assert (raw["Edema"].interval, raw["Edema"].set, raw["Edema"].evidence) == (None, None, None)
+
+
+def test_an_interval_holds_its_probability():
+    """Where the smooth probability lies outside of the steps, the interval is widened to it."""
+    steps = IntervalSteps((), (0.2,), (0.3,), 0.1)
+    fitted = Uncertainty(100, 80, 0.9, intervals={"Edema": steps})
+    record = EnsembleRecord({}, {}, {}, uncertainty=fitted)
+    found = combine(member("A", [-2.0], [assessed("Edema")]), record=record)["Edema"]
+    assert found.interval == pytest.approx((found.probability, 0.3))
 
 
 def test_an_uncalibrated_member_promises_nothing():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from hilum.errors import BundleNotFound, HashMismatch, Incompatible
-from hilum.records import EnsembleRecord, Interval, OperatingPoint
+from hilum.records import Calibration, ConformalCuts, EnsembleRecord, Interval, OperatingPoint, Uncertainty
 from hilum.registry import (
     find_bundles,
     load_bundle,
@@ -132,6 +133,13 @@ def test_the_ensemble_record_comes_back(tmp_path):
     )
     save_ensemble(tmp_path, record)
     assert load_ensemble(tmp_path) == record
+    older = json.loads((tmp_path / "ensemble.json").read_text())
+    del older["uncertainty"]
+    (tmp_path / "ensemble.json").write_text(json.dumps(older))
+    assert load_ensemble(tmp_path) == record
+    fitted = Uncertainty(9, 8, 0.9, {"Edema": Calibration(1.1, 0.0)}, sets={"Edema": ConformalCuts(1.0, 2.0, 3, 4)})
+    save_ensemble(tmp_path, replace(record, uncertainty=fitted))
+    assert load_ensemble(tmp_path).uncertainty == fitted
     (tmp_path / "ensemble.json").write_text("{}")
     with pytest.raises(Incompatible, match="ensemble record"):
         load_ensemble(tmp_path)

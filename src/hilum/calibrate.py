@@ -8,6 +8,7 @@ with illness those films were.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -77,12 +78,38 @@ def fit_platt(logits: Floats, labels: Floats) -> Calibration:
     return Calibration(float(slope), float(intercept - slope * centre - prior))
 
 
+def fit_one_slope(logits: Sequence[Floats], labels: Sequence[Floats]) -> tuple[Calibration, ...]:
+    """Fit calibrations of several outputs that share one slope; each has an intercept of its own.
+
+    ``logits`` and ``labels``: (N,) an output, N may differ. What flattens all outputs alike, such as averaging, is told from
+    all of their films; a finding with few films could not tell it. Softened and drawn towards 1 as ``fit_platt`` does.
+    Raises ``DatasetError`` where all labels of an output are the same.
+    """
+    single = [fit_platt(x, y) for x, y in zip(logits, labels, strict=True)]
+    if not single:
+        return ()
+    counts = [(int(y.sum()), len(y) - int(y.sum())) for y in labels]
+    priors = [math.log(ill / well) for ill, well in counts]
+    design = np.zeros((sum(map(len, logits)), 1 + len(single)))
+    design[:, 0] = np.concatenate(list(logits))
+    design[np.arange(len(design)), 1 + np.repeat(np.arange(len(single)), [len(x) for x in logits])] = 1
+    soft = [
+        np.where(y > 0.5, (ill + 1) / (ill + 2), 1 / (well + 2)) for y, (ill, well) in zip(labels, counts, strict=True)
+    ]
+    slope, *intercepts = _newton(design, np.concatenate(soft), np.array([1.0, *priors]))
+    pairs = zip(intercepts, priors, strict=True)
+    return tuple(Calibration(max(float(slope), 0.0), float(intercept - prior)) for intercept, prior in pairs)
+
+
 def _newton(design: Floats, target: Floats, start: Floats) -> Floats:
-    parameters = start
+    """Return the parameters of a logistic regression; the first is the slope, which is drawn towards 1."""
+    parameters, others = start, [0.0] * (len(start) - 1)
     for _ in range(100):
         predicted = sigmoid(design @ parameters)
-        gradient = design.T @ (predicted - target) + np.array([RIDGE * (parameters[0] - 1), 0.0])
-        hessian = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag([RIDGE, 1e-9])
+        gradient = design.T @ (predicted - target) + np.array([RIDGE * (parameters[0] - 1), *others])
+        hessian = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag(
+            [RIDGE, *(1e-9 for _ in others)]
+        )
         step = np.linalg.solve(hessian, gradient)
         # A step beyond what the quadratic model can be trusted for would overshoot where the films are nearly separable.
         parameters = parameters - step * min(1.0, 2.0 / max(1e-12, float(np.abs(step).max())))

@@ -8,19 +8,24 @@ from typing import get_args
 
 import numpy as np
 
-from hilum import calibrate
+from hilum import calibrate, conformal
 from hilum.findings import NORMAL
 from hilum.records import (
     Array,
     EnsembleRecord,
     Finding,
+    IntervalSteps,
     Manifest,
     MemberFinding,
     MemberResult,
     OperatingPoint,
     Output,
     Policy,
+    Slot,
 )
+
+VERIFIER: Slot = "custom"
+"""The member of this slot checks the others on what it shares with them."""
 
 
 def scores(logits: Array, manifest: Manifest) -> Array:
@@ -105,8 +110,12 @@ def _finding(
     confidences = [answer.confidence for answer in answers.values()]
     calibrated = all(answer.evidence is not None for answer in answers.values())
     confidence = fmean(confidences)
+    known = None if record is None or not calibrated else record.uncertainty
     evidence = calibrate.evidence_of(confidence) if calibrated else None
+    if evidence is not None and known is not None and name in known.evidence:
+        evidence = float(calibrate.evidence(np.asarray(evidence), known.evidence[name]))
     share = prevalence.get(name, _reference_prevalence(name, members))
+    probability = None if evidence is None or share is None else calibrate.probability(evidence, share)
     one_scale = calibrated or all(answer.evidence is None for answer in answers.values())
     thresholds = [answer.threshold for answer in answers.values()]
     point = _operating_point(name, thresholds, policy, record) if one_scale else None
@@ -114,7 +123,7 @@ def _finding(
         name=name,
         confidence=confidence,
         evidence=evidence,
-        probability=None if evidence is None or share is None else calibrate.probability(evidence, share),
+        probability=probability,
         prevalence=share if calibrated else None,
         spread=max(confidences) - min(confidences) if len(confidences) > 1 else None,
         threshold=None if point is None else point.threshold,
@@ -122,7 +131,22 @@ def _finding(
         sensitivity=None if point is None else point.sensitivity,
         specificity=None if point is None else point.specificity,
         members={model: answer.confidence for model, answer in answers.items()},
+        interval=_interval(confidence, probability, share, None if known is None else known.intervals.get(name)),
+        set=None if known is None or name not in known.sets else conformal.said(confidence, known.sets[name]),
     )
+
+
+def _interval(
+    confidence: float, probability: float | None, prevalence: float | None, steps: IntervalSteps | None
+) -> tuple[float, float] | None:
+    """Return the Venn–Abers probabilities at a prevalence, widened where they leave the probability out.
+
+    One of the two is right however the film turns out, which a wider interval still holds.
+    """
+    if steps is None or probability is None or prevalence is None:
+        return None
+    low, high = conformal.interval(confidence, steps, prevalence)
+    return min(low, probability), max(high, probability)
 
 
 def _reference_prevalence(name: str, members: Sequence[tuple[MemberResult, Manifest]]) -> float | None:

@@ -31,6 +31,9 @@ Policy = Literal["youden", "rule_in", "rule_out"]
 Action = Literal["refuse", "warn", "ignore"]
 """What the gate does about a reason."""
 
+Said = Literal["present", "absent", "can't say"]
+"""What a conformal set holds: one answer, or both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -315,6 +318,76 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class ConformalCuts:
+    """Where one finding's set is a single answer, on the ensemble's confidence. In between, and where both hold, it can't say."""
+
+    absent_below: float
+    """0–100."""
+    present_above: float
+    """0–100."""
+    positives: int
+    """Films with the finding that ``absent_below`` rests on."""
+    negatives: int
+    """Films without it that ``present_above`` rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalSteps:
+    """Venn–Abers probabilities of one finding as step functions of the ensemble's confidence."""
+
+    cuts: tuple[float, ...]
+    """Rising, 0–100; step ``i`` begins at ``cuts[i - 1]``."""
+    low: tuple[float, ...]
+    """Shares 0–1, one more than there are cuts: had the film shown no such finding."""
+    high: tuple[float, ...]
+    """The same, had it shown one."""
+    prevalence: float
+    """Of the films that these shares are from, 0–1."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalClaim:
+    """At which miss rate ``Normal`` is claimed: the share of films with a listed finding that are called normal all the same."""
+
+    most: float
+    """What its operating point was chosen for, 0–1."""
+    missed: Interval
+    """On the films that it was chosen on."""
+    held_out: Interval | None
+    """On held-out patients; None where they have no such film."""
+
+
+@dataclass(frozen=True, slots=True)
+class CrossLimit:
+    """How far the verifying member may lie from the others on one finding, on confidence 0–100."""
+
+    limit: float
+    films: int
+    """Films that it was chosen on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertainty:
+    """What is known of how sure the ensemble may be. Fitted on validation patients, whom no member was trained on."""
+
+    films: int
+    patients: int
+    promise: float
+    """0–1: of films with a finding, at least this share of sets holds ``present``; of films without, ``absent``."""
+    evidence: Mapping[str, Calibration] = field(default_factory=dict)
+    """Finding → what turns the log-odds of the mean confidence into evidence; findings of one member have none."""
+    intervals: Mapping[str, IntervalSteps] = field(default_factory=dict)
+    sets: Mapping[str, ConformalCuts] = field(default_factory=dict)
+    no_set: Mapping[str, str] = field(default_factory=dict)
+    """Finding → why it has neither set nor interval."""
+    normal: NormalClaim | None = None
+    cross_share: float | None = None
+    """0–1: the share of validation films, finding by finding, whose difference lies within the limit."""
+    cross_check: Mapping[str, CrossLimit] = field(default_factory=dict)
+    """Finding that the verifying member shares with others → limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnsembleRecord:
     """What was measured of some members together; it holds for exactly these."""
 
@@ -329,7 +402,9 @@ class EnsembleRecord:
     command: str | None = None
     """What made it."""
     calibration: Mapping[str, CalibrationFigures] = field(default_factory=dict)
-    """Finding → how well the ensemble's own confidence is calibrated, on held-out patients."""
+    """Finding → how well the ensemble's own evidence is calibrated, on held-out patients."""
+    uncertainty: Uncertainty | None = None
+    """None: nobody fitted it, as in records of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -399,7 +474,8 @@ class Finding:
     confidence: float
     """0–100: the mean of the members' that assess it."""
     evidence: float | None
-    """The logit of ``confidence``; None while an uncalibrated member takes part."""
+    """The logit of ``confidence``, put right by the ensemble's own calibration where these members have one, since averaging
+    makes calibrated confidences too flat; ``confidence`` stays the plain mean. None while an uncalibrated member takes part."""
     probability: float | None
     prevalence: float | None
     """The prevalence behind ``probability``, 0–1."""
@@ -411,6 +487,10 @@ class Finding:
     specificity: float | None
     members: Mapping[str, float]
     """Composed member name → confidence."""
+    interval: tuple[float, float] | None = None
+    """Around ``probability``, 0–1: what two ways of counting this film among the calibration's films give (Venn–Abers)."""
+    set: Said | None = None
+    """The conformal set; None where these members have none for this finding."""
 
     @property
     def margin(self) -> float | None:

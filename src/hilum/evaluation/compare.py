@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
 from hilum.calibrate import choose_operating_points
+from hilum.ensemble import VERIFIER
 from hilum.errors import Incompatible
 from hilum.evaluation.bootstrap import REPLICATES, Draws, patient_draws, summarise
 from hilum.evaluation.judge import Judgement, judge_answers, output_replicates
 from hilum.evaluation.scoring import ENSEMBLE, Scores
+from hilum.evaluation.uncertainty import claim_normal, fit_uncertainty, recalibrated
+from hilum.findings import NORMAL
 from hilum.pipeline import Engine
-from hilum.records import EnsembleRecord, Interval
+from hilum.records import EnsembleRecord, Interval, Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,9 @@ def _gain(scores: Scores, who: str, draws: Draws) -> Interval | None:
 
 
 def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, command: str) -> EnsembleRecord:
-    """Return the ensemble's operating points, from validation patients, and its figures on held-out ones.
+    """Return what validation patients say of the ensemble, operating points and uncertainty, and its figures on held-out ones.
+
+    ``Normal`` has one operating point for all policies, chosen by how many films with a listed finding it would miss.
 
     Raises ``Incompatible`` where no member takes part in the ensemble.
     """
@@ -60,10 +66,17 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
         known = ~np.isnan(labels)
         if 0 < labels[known].sum() < known.sum():
             points[validation.names[column]] = choose_operating_points(confidences[known, column], labels[known])
-    comparison = compare(holdout)
+    together = [member for member in engine.members if member.manifest.in_ensemble]
+    verifier = next((member.name for member in together if member.manifest.slot == VERIFIER), None)
+    uncertainty = fit_uncertainty(validation, verifier, [member.name for member in together])
+    if (claim := claim_normal(validation, holdout)) is not None:
+        point, normal = claim
+        uncertainty = replace(uncertainty, normal=normal)
+        points[NORMAL] = dict.fromkeys(get_args(Policy), point)
+    comparison = compare(recalibrated(holdout, uncertainty))
     judged = comparison.judged[ENSEMBLE]
     figures = {} if judged.mean_auroc is None else {"mean_auroc": judged.mean_auroc}
     gains = {f"gain over {who}": value for who, value in comparison.gain.items()}
-    members = {m.manifest.id: m.bundle.sha256 for m in engine.members if m.manifest.in_ensemble}
+    members = {member.manifest.id: member.bundle.sha256 for member in together}
     calibration = {name: one.calibration for name, one in judged.findings.items() if one.calibration is not None}
-    return EnsembleRecord(members, points, judged.auroc, {**figures, **gains}, command, calibration)
+    return EnsembleRecord(members, points, judged.auroc, {**figures, **gains}, command, calibration, uncertainty)

@@ -80,6 +80,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "evidence": share(finding.evidence),
         "probability": share(finding.probability),
         "prevalence": finding.prevalence,
+        "interval": None if finding.interval is None else [share(edge) for edge in finding.interval],
+        "set": finding.set,
         "spread": percent(finding.spread),
         "threshold": percent(finding.threshold),
         "positive": finding.positive,
