@@ -25,6 +25,8 @@ SIDE = 256
 """Pixels on each side of the copy that detail is measured on."""
 COARSE, FINE = (16, 32), (36, 56)
 """Waves across the film. A film of 64 pixels holds none above 32."""
+_WINDOW = np.outer(np.hanning(SIDE), np.hanning(SIDE)).astype(np.float32)
+_WAVES = np.hypot(np.fft.fftfreq(SIDE)[:, np.newaxis], np.fft.rfftfreq(SIDE)) * SIDE
 _ARRAYS = ("mean", "scale", "weight", "bias", "basis", "spread", "limits")
 
 
@@ -49,10 +51,8 @@ def detail(pixels: Array) -> float:
     The spectrum of a radiograph falls off evenly; that of one that was enlarged from a thumbnail, or moved, breaks off.
     """
     small = resample(pixels, InputSpec(SIDE, SIDE, 1, 1.0, (0.0,), (1.0,)))
-    window = np.hanning(SIDE).astype(np.float32)
-    density = np.abs(np.fft.rfft2((small - small.mean()) * np.outer(window, window))) ** 2
-    across = np.hypot(np.fft.fftfreq(SIDE)[:, np.newaxis], np.fft.rfftfreq(SIDE)) * SIDE
-    coarse, fine = (density[(across >= low) & (across < high)].mean() for low, high in (COARSE, FINE))
+    density = np.abs(np.fft.rfft2((small - small.mean()) * _WINDOW)) ** 2
+    coarse, fine = (density[(low <= _WAVES) & (high > _WAVES)].mean() for low, high in (COARSE, FINE))
     return float(np.log10(max(fine, 1e-12) / max(coarse, 1e-12)))
 
 
