@@ -256,6 +256,7 @@ ROUTES: dict[str, Route] = {
         *("analyze", FILMS, "--html", "--pdf", "--sr", "--sc", "--dicom-pdf", "--fhir", "--out", OUT),
         excepted=(".pdf", ".dcm", ".json"),
     ),
+    "hilum analyze --monitor": command("analyze", FILMS, "--monitor", OUT),
     "hilum deidentify": command("deidentify", FILMS, "--out", OUT, "--key", KEY),
     "hilum deidentify, all options": command(
         "deidentify", FILMS, "--out", OUT, "--key", KEY, "--shift-dates", "--regions", RULES

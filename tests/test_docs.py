@@ -30,7 +30,16 @@ from hilum.findings import OUTPUTS
 from hilum.keras_h5.sidecar import Sidecar, read_sidecar
 from hilum.node.settings import NodeSettings, load_node_settings
 from hilum.pipeline import Engine, analyze
-from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Radiograph, Reason, Source
+from hilum.records import (
+    EnsembleRecord,
+    Interval,
+    Manifest,
+    OperatingPoint,
+    Radiograph,
+    Reason,
+    ReferenceRecord,
+    Source,
+)
 from hilum.report import CSV_COLUMNS, ml_analysis, to_dict
 from hilum.server.app import create_app
 from hilum.server.settings import NODE_PREFIX, Settings, load_settings
@@ -289,6 +298,7 @@ def inner_types(hint: Any) -> Iterator[Any]:
     [
         ("bundle.md", Manifest),
         ("bundle.md", EnsembleRecord),
+        ("bundle.md", ReferenceRecord),
         ("evaluation.md", Evaluation),
         ("keras-h5.md", Sidecar),
         ("training-config.md", TrainingConfig),

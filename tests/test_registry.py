@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hilum.errors import BundleNotFound, HashMismatch, Incompatible
-from hilum.records import Calibration, ConformalCuts, EnsembleRecord, Interval, OperatingPoint, Uncertainty
+from hilum.records import (
+    Calibration,
+    ConformalCuts,
+    EnsembleRecord,
+    Interval,
+    OperatingPoint,
+    ReferenceRecord,
+    Uncertainty,
+)
 from hilum.registry import (
     find_bundles,
     load_bundle,
     load_ensemble,
+    load_reference,
     manifest_from_json,
     manifest_to_json,
     save_ensemble,
+    save_reference,
     write_card,
 )
 from tiny import output, tiny_manifest, write_tiny
@@ -163,3 +175,29 @@ def test_a_new_card_keeps_what_was_measured(tmp_path):
     save_ensemble(tmp_path, EnsembleRecord({bundle.manifest.id: "of another"}, {}, {}))
     write_card(bundle.folder, b"# newer\n")
     assert dict(load_ensemble(tmp_path).members) == {bundle.manifest.id: "of another"}
+
+
+def test_a_reference_comes_back_as_it_was(tmp_path):
+    """Record and values are what was saved, absent numbers too; where there is none, there is none."""
+    assert load_reference(tmp_path) is None
+    values = np.array([[1.5, np.nan], [2.0, 3.0]], dtype=np.float32)
+    saved = save_reference(tmp_path, ReferenceRecord({"one": "ab"}, 2, 1, "cd", ("a", "b"), ""), values)
+    found = load_reference(tmp_path)
+    assert found.record == saved.record
+    assert np.array_equal(found.values, values, equal_nan=True)
+
+
+def test_a_changed_reference_is_refused(tmp_path):
+    """Values that are not those that the record names are not parsed; a record that does not fit its values is refused."""
+    record = ReferenceRecord({"one": "ab"}, 1, 1, "cd", ("a",), "")
+    save_reference(tmp_path, record, np.ones((2, 1), dtype=np.float32))
+    with pytest.raises(Incompatible, match="one row a film"):
+        load_reference(tmp_path)
+    (tmp_path / "reference.npz").write_bytes(b"other")
+    with pytest.raises(HashMismatch, match=r"reference\.npz"):
+        load_reference(tmp_path)
+    changed = json.loads((tmp_path / "reference.json").read_text())
+    changed["sha256"] = hashlib.sha256(b"other").hexdigest()
+    (tmp_path / "reference.json").write_text(json.dumps(changed))
+    with pytest.raises(Incompatible, match="can't be read"):
+        load_reference(tmp_path)

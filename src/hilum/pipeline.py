@@ -242,6 +242,8 @@ class Seen:
     """Member → what it gave already, by name."""
     corrected: str | None = None
     """What the picture was before it was set right."""
+    look: Look | None = None
+    """What it looks like, once set right; None where no network saw it."""
 
 
 def admit(image: Radiograph, engine: Engine) -> Seen:
@@ -255,10 +257,9 @@ def admit(image: Radiograph, engine: Engine) -> Seen:
         film = replace(image, pixels=pixels)
         again, second = _look(film, member)
         if second.is_film:
-            return Seen(
-                film, gate.judge_look(verdict, second, engine.scope, look.kind), {member.name: again}, look.kind
-            )
-    return Seen(image, gate.judge_look(verdict, look, engine.scope), {member.name: scored})
+            verdict = gate.judge_look(verdict, second, engine.scope, look.kind)
+            return Seen(film, verdict, {member.name: again}, look.kind, second)
+    return Seen(image, gate.judge_look(verdict, look, engine.scope), {member.name: scored}, look=look)
 
 
 def _look(image: Radiograph, member: Member) -> tuple[Scored, Look]:
@@ -272,7 +273,7 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     """Read one radiograph: judge it, score it by every member, combine, explain."""
     seen = admit(image, engine)
     if not seen.verdict.accepted:
-        return Analysis(image.source, seen.verdict, engine.provenance)
+        return Analysis(image.source, seen.verdict, engine.provenance, look=seen.look)
     scored = [seen.scored.get(member.name) or score(seen.film, member) for member in engine.members]
     manifests = [member.manifest for member in engine.members]
     prevalence = engine.prevalence or {}
@@ -301,6 +302,7 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
         level=None if confidence is None else levels.level(confidence),
         recommendation=None if confidence is None else levels.recommendation(confidence),
         conflicts=ensemble.conflicts(findings),
+        look=seen.look,
     )
 
 

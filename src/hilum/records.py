@@ -407,6 +407,33 @@ class EnsembleRecord:
     """None: nobody fitted it, as in records of earlier versions."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReferenceRecord:
+    """Which films a reference is of. It holds for exactly these members; ``reference.npz`` holds the films' statistics."""
+
+    members: Mapping[str, str]
+    """Bundle id → sha256 of its manifest, of every open member."""
+    films: int
+    patients: int
+    films_sha256: str
+    """Of the films' names, patients and labels."""
+    statistics: tuple[str, ...]
+    """Names of the columns."""
+    sha256: str
+    """Of ``reference.npz``."""
+    command: str | None = None
+    """What made it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What films were like when the members were validated."""
+
+    record: ReferenceRecord
+    values: Array
+    """N×K: one row a film, one column a statistic; NaN where a film has none, as the confidences of a refused one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """What one member's network gave for one film."""
@@ -567,3 +594,5 @@ class Analysis:
     recommendation: str | None = None
     conflicts: tuple[str, ...] = ()
     """Where the answer contradicts itself, such as Normal and a finding both above their operating point."""
+    look: Look | None = None
+    """What the picture looks like; None where it was refused before a network saw it, or where no member can tell."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from hilum.errors import BundleNotFound, HashMismatch, Incompatible
-from hilum.records import EnsembleRecord, Manifest
+from hilum.records import Array, EnsembleRecord, Manifest, Reference, ReferenceRecord
 
 MANIFEST_SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -22,11 +25,14 @@ GOLDEN = "golden.npz"
 CARD = "card.md"
 APPEARANCE = "gate.npz"
 ENSEMBLE = "ensemble.json"
+REFERENCE = "reference.json"
+REFERENCE_VALUES = "reference.npz"
 MAX_FILE_BYTES = 2**31 - 1
 MAX_RECORD_BYTES = 2**20
 
 _MANIFEST = TypeAdapter(Manifest)
 _ENSEMBLE = TypeAdapter(EnsembleRecord)
+_REFERENCE = TypeAdapter(ReferenceRecord)
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Record = TypeVar("Record")
@@ -100,14 +106,18 @@ def bundle_files(bundle: Bundle) -> dict[str, bytes]:
 def write_card(folder: Path, card: bytes) -> Bundle:
     """Give a bundle another model card, and return it as loaded again.
 
-    The card is hashed, so the manifest's hash changes. An ensemble record beside the bundle that names it is told the new
-    one: weights and calibration are the same, so what was measured still holds.
+    The card is hashed, so the manifest's hash changes. An ensemble record and a reference beside the bundle that name it are
+    told the new one: weights and calibration are the same, so what was measured still holds.
     """
     before = load_bundle(folder)
     after = save_bundle(folder, before.manifest, bundle_files(before) | {CARD: card})
     record = load_ensemble(folder.parent)
     if record is not None and record.members.get(before.manifest.id) == before.sha256:
         save_ensemble(folder.parent, replace(record, members={**record.members, before.manifest.id: after.sha256}))
+    reference = load_reference(folder.parent)
+    if reference is not None and reference.record.members.get(before.manifest.id) == before.sha256:
+        members = {**reference.record.members, before.manifest.id: after.sha256}
+        save_reference(folder.parent, replace(reference.record, members=members), reference.values)
     return after
 
 
@@ -149,6 +159,37 @@ def load_ensemble(folder: Path) -> EnsembleRecord | None:
 def save_ensemble(folder: Path, record: EnsembleRecord) -> None:
     """Write the ensemble record beside the bundles that it was measured on."""
     (folder / ENSEMBLE).write_bytes(_ENSEMBLE.dump_json(record, indent=2) + b"\n")
+
+
+def load_reference(folder: Path) -> Reference | None:
+    """Return what films were like when the bundles in ``folder`` were validated, or None where nobody measured it.
+
+    Raises ``HashMismatch`` where the values are not those that the record names, ``Incompatible`` where they do not fit it.
+    """
+    path = folder / REFERENCE
+    if not path.is_file():
+        return None
+    record = _from_json(_REFERENCE, _read(path, MAX_RECORD_BYTES), "reference")
+    content = _read_checked(folder / REFERENCE_VALUES, record.sha256)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            values = stored["values"].astype(np.float32)
+    except (KeyError, ValueError, OSError, BadZipFile) as error:
+        raise Incompatible(f"The reference's values can't be read ({type(error).__name__}).") from None
+    if values.shape != (record.films, len(record.statistics)):
+        raise Incompatible("The reference's values are not one row a film and one column a statistic.")
+    return Reference(record, values)
+
+
+def save_reference(folder: Path, record: ReferenceRecord, values: Array) -> Reference:
+    """Write a reference beside the bundles that it was measured with, and return it as loaded again."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, values=values.astype(np.float32))
+    content = buffer.getvalue()
+    (folder / REFERENCE_VALUES).write_bytes(content)
+    hashed = replace(record, sha256=_digest(content))
+    (folder / REFERENCE).write_bytes(_REFERENCE.dump_json(hashed, indent=2) + b"\n")
+    return Reference(hashed, np.asarray(values, dtype=np.float32))
 
 
 def _from_json(adapter: TypeAdapter[Record], raw: bytes, what: str) -> Record:

@@ -35,6 +35,15 @@ class EngineSettings(BaseSettings):
         default_factory=dict,
         description="What is done about a film by what its header says or what it looks like: code → `refuse`, `warn` or `ignore`.",
     )
+    monitor: Path | None = Field(
+        None,
+        description="Folder that a row of numbers is written to for each film, for `hilum monitor`; unset: none is.",
+    )
+    monitor_baseline: int = Field(
+        0,
+        ge=0,
+        description="So many first films of that folder are the reference; 0: the one that came with the members.",
+    )
     threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
 
 

@@ -11,6 +11,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from hilum.errors import UnreadableImage
 from hilum.images import DEFAULT_LIMITS
+from hilum.monitor.live import Monitor
 from hilum.node.answer import read_with
 from hospital import film, written
 
@@ -67,3 +68,12 @@ def test_what_is_too_large_is_an_error(tiny_engine):
 
     with pytest.raises(ImageTooLarge):
         read_with(tiny_engine, ("sr",), replace(DEFAULT_LIMITS, max_pixels=100))(written(film()))
+
+
+def test_each_film_that_is_read_has_a_row(tiny_engine, tmp_path):
+    """A monitor is shown every film, the refused ones too; hilum's own pictures are no films."""
+    monitor = Monitor(tmp_path, tiny_engine)
+    read = read_with(tiny_engine, ("sc",), DEFAULT_LIMITS, monitor)
+    (picture,) = read(written(film())).results
+    read(picture)
+    assert monitor.films == 1

@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from hilum.errors import ConfigError
+from hilum.monitor.live import Monitor
 from hospital import LEFT_SOCKETS, film, read, receiving, running, send, settings_for, wait_for
 
 pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
@@ -43,6 +44,15 @@ def test_the_queue_can_be_watched(tmp_path, receiver):
             'hilum_node_deliveries_total{outcome="delivered",peer="pacs-0"} 1.0',
         ):
             assert said in page()
+
+
+def test_the_monitor_can_be_watched(tmp_path, receiver, tiny_engine):
+    """Beside its own counts the node tells Prometheus what the monitor sees."""
+    port = free_port()
+    monitor = Monitor(tmp_path / "rows", tiny_engine)
+    with running(settings_for(tmp_path, receiver.port, metrics_port=port), monitor=monitor):
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    assert "hilum_monitor_films 0.0" in page
 
 
 def test_a_stop_finishes_the_film_that_is_begun(tmp_path, receiver):

@@ -15,6 +15,7 @@ from hilum.cli.calibrate import calibrate
 from hilum.cli.deidentify import deidentify
 from hilum.cli.dicomweb import dicomweb
 from hilum.cli.evaluate import evaluate
+from hilum.cli.monitor import monitor
 from hilum.cli.node import node
 from hilum.cli.prevalence import prevalence
 from hilum.cli.serve import serve
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in a help text are brackets
     help="Reads chest radiographs with an ensemble of trained networks. For research and education only.",
 )
-for command in (analyze, serve, node, watch, dicomweb, deidentify, train, evaluate, calibrate, prevalence):
+for command in (analyze, serve, node, watch, dicomweb, deidentify, train, evaluate, calibrate, prevalence, monitor):
     app.command()(command)
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")

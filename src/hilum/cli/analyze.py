@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from hilum.cli.answer import Answer
 from hilum.cli.documents import write_documents, write_parquet
-from hilum.cli.options import Models, PolicyOption, Prevalences, Scopes, Threads, open_given
+from hilum.cli.options import Models, MonitorOption, PolicyOption, Prevalences, Scopes, Threads, open_given
 from hilum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def analyze(
     prevalence: Prevalences = None,
     threads: Threads = None,
     scope: Scopes = None,
+    monitor: MonitorOption = None,
 ) -> None:
     """Analyze films. Exit code 0: all were read; 1: some could not be; 2: the command could not be carried out."""
     tables = [name for name, on in (("json", as_json), ("csv", as_csv), ("parquet", as_parquet)) if on]
@@ -68,7 +69,7 @@ def analyze(
         raise ConfigError("Parquet is no text to print: add --out FILE.")
     files = list(find_films(paths))
     engine = open_given(models, policy, prevalence, threads, scope)
-    answers = _with_progress(answer_all(files, engine), len(files))
+    answers = _with_progress(_monitored(answer_all(files, engine), engine, monitor), len(files))
     if documents and out is not None:
         failed = write_documents(answers, out, documents)
     elif form == "parquet" and out is not None:
@@ -116,6 +117,20 @@ def answer_all(files: list[Path], engine: Engine) -> Iterator[Answer]:
             yield Answer(str(file), error=error)
         else:
             yield Answer(str(file), analyze_image(image, engine), image, study)
+
+
+def _monitored(answers: Iterator[Answer], engine: Engine, folder: Path | None) -> Iterator[Answer]:
+    """Pass answers on, and write down for the monitor what each film was like."""
+    if folder is None:
+        yield from answers
+        return
+    from hilum.monitor.live import Monitor
+
+    monitor = Monitor(folder, engine)
+    for answer in answers:
+        if answer.analysis is not None and answer.image is not None:
+            monitor.add(answer.image, answer.analysis)
+        yield answer
 
 
 def study_of(data: bytes, image: Radiograph) -> StudyContext | None:

@@ -16,10 +16,11 @@ from hilum.cli.exchange import export, pull
 from hilum.cli.gate import gate
 from hilum.cli.maps import maps
 from hilum.cli.options import Models, models_folder, open_given
+from hilum.cli.reference import reference
 from hilum.errors import BundleError, BundleNotFound, ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, import, fetch and export models.")
-for command in (gate, maps, pull, export):
+for command in (gate, reference, maps, pull, export):
     app.command()(command)
 
 

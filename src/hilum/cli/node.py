@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hilum.cli.options import need_hospital, open_set, stop_signal
+from hilum.cli.options import need_hospital, open_monitor, open_set, stop_signal
 
 if TYPE_CHECKING:
     from hilum.node.settings import NodeSettings
@@ -53,6 +53,8 @@ def run(settings: NodeSettings, console: Console, retry_dead: bool = False) -> N
             soft_wrap=True,
         )
 
-    read = read_with(engine, settings.returns, DEFAULT_LIMITS)
-    run_node(settings, read, [member.bundle.sha256 for member in engine.members], stop, greet, retry_dead)
+    monitor = open_monitor(settings, engine)
+    read = read_with(engine, settings.returns, DEFAULT_LIMITS, monitor)
+    weights = [member.bundle.sha256 for member in engine.members]
+    run_node(settings, read, weights, stop, greet, retry_dead, monitor)
     console.print("hilum has stopped", highlight=False)

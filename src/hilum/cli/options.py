@@ -15,6 +15,7 @@ from hilum.errors import BundleNotFound, ConfigError
 from hilum.records import Policy
 
 if TYPE_CHECKING:
+    from hilum.monitor.live import Monitor
     from hilum.pipeline import Engine
     from hilum.registry import Bundle
     from hilum.settings import EngineSettings
@@ -41,6 +42,10 @@ Scopes = Annotated[
     ),
 ]
 PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decide what counts as positive.")]
+MonitorOption = Annotated[
+    Path | None,
+    typer.Option("--monitor", help="Folder that a row of numbers is written to for each film, for hilum monitor."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one network's inference.")]
 
 DEFAULT_MODELS = Path("models")
@@ -121,6 +126,16 @@ def open_set(settings: EngineSettings) -> Engine:
         threads=settings.threads,
         scope=settings.scope,
     )
+
+
+def open_monitor(settings: EngineSettings, engine: Engine) -> Monitor | None:
+    """Open the monitor that a service's settings describe; None where they name no folder."""
+    if settings.monitor is None:
+        return None
+    from hilum.monitor.live import Monitor, reference_of
+
+    reference = None if settings.monitor_baseline else reference_of(engine, models_folder(settings.models))
+    return Monitor(settings.monitor, engine, reference, settings.monitor_baseline)
 
 
 def parse_prevalences(texts: list[str]) -> dict[str, float]:

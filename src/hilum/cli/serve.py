@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from hilum.cli.options import open_set
+from hilum.cli.options import open_monitor, open_set
 from hilum.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(settings: Settings, console: Console) -> None:
 
     logs.configure(settings.log_level)
     engine = open_set(settings)
-    server = http_server(create_app(settings, engine), settings)
+    server = http_server(create_app(settings, engine, monitor=open_monitor(settings, engine)), settings)
     listener = listen(settings.host, settings.port)
     greet(console, engine, address(listener, settings.tls_certificate is not None))
     try:

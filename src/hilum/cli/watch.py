@@ -15,6 +15,7 @@ from hilum.cli.analyze import SUFFIXES, to_line
 from hilum.cli.answer import Answer
 from hilum.cli.options import (
     Models,
+    MonitorOption,
     PolicyOption,
     Prevalences,
     Scopes,
@@ -27,6 +28,7 @@ from hilum.cli.options import (
 from hilum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    from hilum.monitor.live import Monitor
     from hilum.pipeline import Engine
 
 SUFFIXES_OF: Mapping[str, str] = {"html": "html", "sr": "sr.dcm", "sc": "sc.dcm"}
@@ -46,6 +48,7 @@ def watch(
     prevalence: Prevalences = None,
     scope: Scopes = None,
     threads: Threads = None,
+    monitor: MonitorOption = None,
 ) -> None:
     """Analyze each film that appears in a folder, once, until stopped."""
     if not folder.is_dir():
@@ -55,16 +58,20 @@ def watch(
         need_hospital()
     from hilum import logs
     from hilum.images import DEFAULT_LIMITS
+    from hilum.monitor.live import Monitor
     from hilum.node.watch import Watch, run_watch
 
     logs.configure("info")
     engine = open_given(models, policy, prevalence, threads, scope)
+    shown = None if monitor is None else Monitor(monitor, engine)
     stop = stop_signal()
     Console().print(f"hilum is watching {folder}", highlight=False, markup=False, soft_wrap=True)
-    run_watch(Watch(folder, out, settle, poll, SUFFIXES, DEFAULT_LIMITS.max_bytes), reader(engine, extras), stop)
+    run_watch(Watch(folder, out, settle, poll, SUFFIXES, DEFAULT_LIMITS.max_bytes), reader(engine, extras, shown), stop)
 
 
-def reader(engine: Engine, extras: tuple[str, ...]) -> Callable[[Path, bytes], dict[str, bytes]]:
+def reader(
+    engine: Engine, extras: tuple[str, ...], monitor: Monitor | None = None
+) -> Callable[[Path, bytes], dict[str, bytes]]:
     """Return what reads a film and gives its files by suffix: the record, and what else is asked for.
 
     SR and SC are of DICOM films only. A film that can't be read has a record that says why, and so is not tried again.
@@ -81,6 +88,8 @@ def reader(engine: Engine, extras: tuple[str, ...]) -> Callable[[Path, bytes], d
         except InputError as error:
             return {"json": _record(Answer(path.name, error=error))}
         analysis = analyze(image, engine)
+        if monitor is not None:
+            monitor.add(image, analysis)
         now = datetime.now()
         files = {}
         for extra in extras:

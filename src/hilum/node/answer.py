@@ -8,6 +8,7 @@ from datetime import datetime
 from hilum.errors import UnreadableImage
 from hilum.images import Limits, read_image
 from hilum.images.study import StudyContext, read_study
+from hilum.monitor.live import Monitor
 from hilum.node.worker import Answer, Read
 from hilum.pipeline import Engine, analyze
 from hilum.records import Analysis, Radiograph
@@ -24,8 +25,11 @@ WRITERS: Mapping[str, Write] = {
 """By the name of a result, as settings and options have it."""
 
 
-def read_with(engine: Engine, returns: Sequence[str], limits: Limits) -> Read:
-    """Return what reads films with ``engine`` and writes these results of each, the ones of a refused film too."""
+def read_with(engine: Engine, returns: Sequence[str], limits: Limits, monitor: Monitor | None = None) -> Read:
+    """Return what reads films with ``engine`` and writes these results of each, the ones of a refused film too.
+
+    ``monitor`` is shown each film that was read.
+    """
 
     def read(data: bytes) -> Answer:
         study = read_study(data, limits)
@@ -36,6 +40,8 @@ def read_with(engine: Engine, returns: Sequence[str], limits: Limits) -> Read:
             return Answer([], False, ("own_result",))
         image = read_image(data, limits)
         analysis = analyze(image, engine)
+        if monitor is not None:
+            monitor.add(image, analysis)
         now = datetime.now()
         results = [WRITERS[name](analysis, image, study, now) for name in returns]
         reasons = tuple(reason.code for reason in analysis.verdict.reasons)

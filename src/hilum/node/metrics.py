@@ -8,6 +8,8 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from hilum.monitor.live import Monitor
+from hilum.monitor.metrics import register
 from hilum.node.journal import STATES
 
 _BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -28,9 +30,11 @@ class NodeMetrics:
     """By peer and outcome: ``delivered``, ``retried``, ``dead``."""
 
 
-def make_node_metrics(counts: Callable[[], Mapping[str, int]]) -> NodeMetrics:
+def make_node_metrics(counts: Callable[[], Mapping[str, int]], monitor: Monitor | None = None) -> NodeMetrics:
     """Return fresh instruments in a registry of their own; ``counts`` gives the films in each state."""
     registry = CollectorRegistry()
+    if monitor is not None:
+        register(registry, monitor)
     films = Gauge("hilum_node_films", "Films by state.", ("state",), registry=registry)
     for state in STATES:
         films.labels(state).set_function(partial(_count, counts, state))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hilum.errors import ConfigError
 from hilum.logs import line, where
+from hilum.monitor.live import Monitor
 from hilum.node.inbox import start_inbox
 from hilum.node.metrics import make_node_metrics, serve_metrics
 from hilum.node.outbox import run_outbox
@@ -37,17 +38,19 @@ def run_node(
     stop: Event,
     ready: Callable[[int], None],
     retry_dead: bool = False,
+    monitor: Monitor | None = None,
 ) -> None:
     """Serve until ``stop`` is set; then hang up in good order, finish the films that are begun, and return.
 
     ``read`` analyzes; ``bundles`` are the hashes of the weights that it does so by; ``ready`` is called with the port.
-    ``retry_dead`` puts dead letters back into the queue. Raises ConfigError where spool, port or TLS files can't be used.
+    ``retry_dead`` puts dead letters back into the queue; metrics tell what ``monitor`` sees.
+    Raises ConfigError where spool, port or TLS files can't be used.
     """
     certificate, key, authorities = settings.tls_certificate, settings.tls_key, settings.tls_authorities
     context = None if certificate is None else server_context(certificate, key, authorities)
     senders = {peer.name: sender(peer, settings) for peer in settings.peers}
     spool = Spool(settings.spool, settings.spool_films, settings.spool_bytes)
-    metrics = make_node_metrics(spool.journal.counts)
+    metrics = make_node_metrics(spool.journal.counts, monitor)
     end = Event()
     worker = partial(work, spool, read, tuple(senders), settings.attempts, metrics, end)
     outboxes = [partial(run_outbox, name, send, spool, settings, metrics, end) for name, send in senders.items()]

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from hilum import __version__
 from hilum.errors import HilumError
+from hilum.monitor.live import Monitor
 from hilum.pipeline import Engine
 from hilum.server import api, schemas
 from hilum.server.edge import Edge
@@ -35,9 +36,9 @@ DESCRIPTION = (
 )
 
 
-def create_app(settings: Settings, engine: Engine, work: Work | None = None) -> FastAPI:
+def create_app(settings: Settings, engine: Engine, work: Work | None = None, monitor: Monitor | None = None) -> FastAPI:
     """Return the service. ``work`` stands in for what a worker does with a film, as a test may want."""
-    metrics = make_metrics()
+    metrics = make_metrics(monitor)
     pool = Pool(settings.workers, settings.queue, metrics)
     app = FastAPI(
         title="hilum",
@@ -49,7 +50,7 @@ def create_app(settings: Settings, engine: Engine, work: Work | None = None) -> 
         lifespan=_closing(pool),
     )
     app.state.service = api.Service(
-        settings, engine, work or work_with(engine, settings.max_upload_bytes), pool, metrics
+        settings, engine, work or work_with(engine, settings.max_upload_bytes, monitor), pool, metrics
     )
     _add_routes(app)
     _add_page(app)

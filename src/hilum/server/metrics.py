@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from hilum.monitor.live import Monitor
+from hilum.monitor.metrics import register
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -29,10 +32,12 @@ class Metrics:
     busy_workers: Gauge
 
 
-def make_metrics() -> Metrics:
-    """Return fresh instruments in a registry of their own."""
+def make_metrics(monitor: Monitor | None = None) -> Metrics:
+    """Return fresh instruments in a registry of their own, with what ``monitor`` sees."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    if monitor is not None:
+        register(registry, monitor)
     return Metrics(
         registry=registry,
         requests=Counter("hilum_requests", "Requests answered.", ("route", "status"), registry=registry),

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Protocol
 
 from hilum.images import DEFAULT_LIMITS, ENOUGH, read_image
+from hilum.monitor.live import Monitor
 from hilum.pipeline import Engine, analyze
 from hilum.records import Analysis, Radiograph
 from hilum.report import film_png, ml_analysis, to_html
@@ -45,8 +46,8 @@ class Work(Protocol):
     def __call__(self, data: bytes, film: bool, kind: Kind | None = None) -> Answer: ...
 
 
-def work_with(engine: Engine, max_bytes: int) -> Work:
-    """Return the work that ``engine`` does on films of at most ``max_bytes`` bytes."""
+def work_with(engine: Engine, max_bytes: int, monitor: Monitor | None = None) -> Work:
+    """Return the work that ``engine`` does on films of at most ``max_bytes`` bytes, each of which ``monitor`` is shown."""
     limits = replace(DEFAULT_LIMITS, max_bytes=max_bytes)
 
     def work(data: bytes, film: bool, kind: Kind | None = None) -> Answer:
@@ -55,6 +56,8 @@ def work_with(engine: Engine, max_bytes: int) -> Work:
             image = read_image(data, limits, ENOUGH)
         with _timed(seconds, "analyze"):
             analysis = analyze(image, engine)
+            if monitor is not None:
+                monitor.add(image, analysis)
         with _timed(seconds, "render"):
             body = _answer(analysis, image, film, seconds) if kind is None else _document(kind, data, analysis, image)
         return Answer(
