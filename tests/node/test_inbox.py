@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sqlite3
 import threading
+import time
 
 import pytest
 from pynetdicom.sop_class import CTImageStorage, DigitalXRayImageStorageForProcessing, SecondaryCaptureImageStorage
@@ -137,3 +139,34 @@ def test_nothing_of_a_film_reaches_log_or_file_names(node, receiver, tmp_path, c
     for secret in (SENTINEL, str(good.SOPInstanceUID), str(broken.SOPInstanceUID), str(good.StudyInstanceUID)):
         assert secret not in ours
         assert secret not in names
+
+
+REQUEST = b"\x01\x00" + (200).to_bytes(4, "big") + bytes(100)
+HUGE = b"\x04\x00" + (2**32 - 1).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("sent", [REQUEST[:3], REQUEST, HUGE + bytes(2**16)])
+def test_half_a_message_is_not_waited_for(node, sent):
+    """A caller that stops in the middle of a message, or announces one of gigabytes, is hung up on."""
+    with node(idle_seconds=0.5) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        one.sendall(sent)
+        hung_up(one)
+        assert send(port, film()) == [0x0000]
+
+
+def test_a_message_byte_by_byte_is_not_waited_for(node):
+    """A caller that sends a byte now and then has no longer than one that sends nothing."""
+    with node(idle_seconds=0.5) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as one:
+        begun = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begun < 10:
+                one.sendall(b"\x01")
+                time.sleep(0.05)
+        assert time.monotonic() - begun < 8
+
+
+def hung_up(one):
+    """Wait until the node ends a connection; a TimeoutError says that it does not."""
+    with contextlib.suppress(ConnectionResetError):
+        while one.recv(2**16):
+            pass

@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from hilum.errors import ConfigError
-from hilum.node.journal import Journal
+from hilum.node.journal import Journal, steady_clock
 from hilum.node.spool import Spool, film_key
 
 KEY, OTHER = "a" * 32, "b" * 32
@@ -179,3 +179,76 @@ def test_only_the_owner_can_read_films(spool, tmp_path):
     for path in (tmp_path / "spool").rglob("*.dcm"):
         assert path.stat().st_mode & 0o077 == 0
         assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_full_disk_takes_no_film_and_costs_none(spool, tmp_path):
+    """A film that the journal has no room for is not acknowledged and leaves nothing behind; with room again it is kept."""
+    spool.accept(KEY, b"film")
+    database = spool.journal._database
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count={pages}")
+    spool._most = 10_000, 2**30
+    refused: list[str] = []
+    with pytest.raises(sqlite3.Error):
+        fill(spool, refused)
+    assert not (tmp_path / "spool" / "films" / f"{refused[-1]}.dcm").exists()
+    assert spool.film(KEY) == b"film"
+    database.execute("PRAGMA max_page_count=1000000")
+    assert spool.accept(refused[-1], b"film") == "new"
+    assert spool.journal.claim() == (KEY, 1)
+
+
+def fill(spool, keys):
+    """Send films until the disk is full; note their keys."""
+    for number in range(10_000):
+        keys.append(f"{number:032x}")
+        spool.accept(keys[-1], b"film")
+
+
+def test_a_dead_letter_outlives_a_full_disk(spool):
+    """A dead letter that is sent again while the journal can't be written to is still there."""
+    spool.accept(KEY, b"film")
+    spool.journal.end(KEY, "dead", "error")
+    add, spool.journal.add = spool.journal.add, refuse_to_write
+    with pytest.raises(sqlite3.Error):
+        spool.accept(KEY, b"film")
+    spool.journal.add = add
+    assert spool.film(KEY) == b"film"
+
+
+def refuse_to_write(*_):
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+@pytest.mark.parametrize("content", [b"no journal at all" * 1000, b"SQLite format 3\0" + bytes(range(256)) * 64])
+def test_a_journal_that_is_damaged_is_named(tmp_path, content):
+    """A journal that can't be read ends the start with what to do, and keeps no lock."""
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    (folder / "journal.sqlite").write_bytes(content)
+    with pytest.raises(ConfigError, match="journal"):
+        Spool(folder, 3, 2**20)
+    (folder / "journal.sqlite").unlink()
+    Spool(folder, 3, 2**20).close()
+
+
+def test_who_sets_the_time_delays_nothing(monkeypatch):
+    """The journal's clock goes on evenly while the system's is set forward and back."""
+    clock = steady_clock()
+    before = clock()
+    for jump in (-1e9, 1e9):
+        monkeypatch.setattr("time.time", lambda jump=jump: before + jump)
+        assert 0 <= clock() - before < 60
+
+
+def test_what_was_written_under_a_wrong_clock_is_not_waited_for(tmp_path):
+    """A film whose times are years ahead is delivered after the next start, and is not too late for it."""
+    ahead = Journal(tmp_path / "journal.sqlite", lambda: 2e9)
+    ahead.add(KEY, 4)
+    ahead.answer(KEY, ["pacs"])
+    ahead.postpone(KEY, "pacs", 60)
+    ahead.close()
+    right = Journal(tmp_path / "journal.sqlite", lambda: 1e9)
+    right.recover(["pacs"])
+    assert [(delivery.key, delivery.since) for delivery in right.due("pacs", 9)] == [(KEY, 1e9)]
+    right.close()

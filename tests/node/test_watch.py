@@ -128,3 +128,14 @@ def test_no_more_is_read_than_a_film_may_have(watched):
     with watched() as seen:
         wait_for(lambda: seen)
     assert [len(one) for one in seen] == [1001]
+
+
+def test_a_full_disk_costs_no_film(watched, tmp_path):
+    """While results can't be written a film is tried again, and it has them once they can."""
+    out = tmp_path / "out"
+    out.write_bytes(b"in the way, as a full disk would be")
+    (watched.folder / "one.dcm").write_bytes(b"one")
+    with watched(out=out) as seen:
+        wait_for(lambda: len(seen) > 2)
+        out.unlink()
+        wait_for(lambda: (out / f"{name(b'one')}.hilum.json").exists())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from threading import Event
 
 import pytest
@@ -91,3 +92,43 @@ def test_a_film_without_results_is_done(spool, metrics):
     spool.accept(KEY, b"film")
     run(spool, lambda data: Answer([], False, ("no_contrast",)), metrics)
     assert spool.journal.state(KEY) == "done"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), sqlite3.OperationalError("disk is full")])
+@pytest.mark.parametrize("read", [lambda data: Answer([b"result"], True), lambda data: Answer([], False)])
+def test_a_full_disk_is_not_the_films_fault(spool, metrics, monkeypatch, error, read):
+    """However long the disk takes nothing, the film is read once, and its end is entered when there is room again."""
+    monkeypatch.setattr(worker, "SPOOL_SECONDS", 0.01)
+    answer, end, refused = spool.journal.answer, spool.journal.end, []
+
+    def at_first_full(write):
+        def enter(*given):
+            if len(refused) < 20:
+                refused.append(given)
+                raise error
+            write(*given)
+
+        return enter
+
+    spool.journal.answer, spool.journal.end = at_first_full(answer), at_first_full(end)
+    begun = []
+    spool.accept(KEY, b"film")
+    run(spool, lambda data: (begun.append(data), read(data))[1], metrics, attempts=2)
+    assert len(begun) == 1
+    assert len(refused) == 20
+    assert spool.journal.state(KEY) in ("answered", "done")
+
+
+def test_a_stop_does_not_wait_for_a_full_disk(spool, metrics):
+    """A worker that can't write ends when it is told to, and the film is read again after the next start."""
+    stop = Event()
+
+    def full(*given):
+        stop.set()
+        raise OSError(28, "No space left on device")
+
+    spool.journal.answer = full
+    spool.accept(KEY, b"film")
+    work(spool, lambda data: Answer([b"result"], True), ["pacs"], 3, metrics, stop)
+    spool.recover(["pacs"])
+    assert spool.journal.claim() == (KEY, 2)

@@ -57,7 +57,7 @@ def start_inbox(
     server = entity.make_server(
         (settings.host, settings.port),
         evt_handlers=handlers,
-        server_class=listener(settings.addresses, context, entity.acse_timeout),
+        server_class=listener(settings.addresses, context, entity.acse_timeout, settings.idle_seconds),
     )
     Thread(target=server.serve_forever, name="hilum-inbox", daemon=True).start()
     return entity, server

@@ -18,6 +18,13 @@ STATES = ("waiting", "working", "answered", "done", "failed", "dead")
 HELD = ("waiting", "working", "answered", "dead")
 """States whose films take room in the spool."""
 
+
+def steady_clock() -> Callable[[], float]:
+    """Return a clock that shows seconds since 1970 as they are now, and from then on goes on evenly, whoever sets the time."""
+    begun = time.time() - time.monotonic()
+    return lambda: begun + time.monotonic()
+
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS films (
     key TEXT PRIMARY KEY, state TEXT NOT NULL, bytes INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
@@ -46,8 +53,9 @@ class Delivery:
 class Journal:
     """The open journal. Safe to use from several threads of one process."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
+        self.clock = clock or steady_clock()
+        """Seconds since 1970; what every time in the journal is by."""
         self._lock = RLock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         # FULL: a commit is on the disk before it returns, which is what an acknowledgement promises.
@@ -67,17 +75,25 @@ class Journal:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
 
     def recover(self, peers: Iterable[str]) -> None:
-        """Take up what a stop or crash interrupted, and let go of deliveries to peers that are no longer set."""
+        """Take up what a stop or crash interrupted, and let go of deliveries to peers that are no longer set.
+
+        What bears a time yet to come was written under a clock that was wrong: deliveries of it are due now.
+        """
         known = list(peers)
+        now = self.clock()
         marks = ",".join("?" * len(known))
         with self.transaction() as database:
             database.execute("UPDATE films SET state='waiting' WHERE state='working'")
+            database.execute("UPDATE films SET received=min(received, ?), changed=min(changed, ?)", (now, now))
+            database.execute("UPDATE deliveries SET since=min(since, ?)", (now,))
+            database.execute("UPDATE deliveries SET due=? WHERE state='waiting'", (now,))
             gone = database.execute(
                 f"UPDATE deliveries SET state='dead' WHERE state='waiting' AND peer NOT IN ({marks}) RETURNING key",
                 known,
@@ -87,7 +103,7 @@ class Journal:
 
     def revive(self) -> int:
         """Let dead letters be tried again from the beginning; return how many films that are."""
-        now = self._clock()
+        now = self.clock()
         with self.transaction() as database:
             database.execute(
                 "UPDATE deliveries SET state='waiting', attempts=0, since=?, due=? WHERE state='dead'", (now, now)
@@ -119,7 +135,7 @@ class Journal:
 
     def add(self, key: str, size: int) -> None:
         """Enter a film of ``size`` bytes as waiting, also one that had failed or was given up."""
-        now = self._clock()
+        now = self.clock()
         with self.transaction() as database:
             database.execute("DELETE FROM films WHERE key=?", (key,))
             database.execute(
@@ -133,13 +149,13 @@ class Journal:
             row = database.execute(
                 "UPDATE films SET state='working', attempts=attempts+1, changed=? WHERE key="
                 "(SELECT key FROM films WHERE state='waiting' ORDER BY attempts, received LIMIT 1) RETURNING key, attempts",
-                (self._clock(),),
+                (self.clock(),),
             ).fetchone()
         return None if row is None else (str(row[0]), int(row[1]))
 
     def answer(self, key: str, peers: Iterable[str]) -> None:
         """Enter that a film's results are in the spool, and due at once at each of ``peers``."""
-        now = self._clock()
+        now = self.clock()
         with self.transaction() as database:
             database.executemany(
                 "INSERT OR IGNORE INTO deliveries (key, peer, state, since, due) VALUES (?, ?, 'waiting', ?, ?)",
@@ -162,7 +178,7 @@ class Journal:
         with self._lock:
             rows = self._database.execute(
                 "SELECT key, attempts, since FROM deliveries WHERE peer=? AND state='waiting' AND due<=? ORDER BY due LIMIT ?",
-                (peer, self._clock(), most),
+                (peer, self.clock(), most),
             ).fetchall()
         return [Delivery(str(key), int(attempts), float(since)) for key, attempts, since in rows]
 
@@ -177,7 +193,7 @@ class Journal:
         with self.transaction() as database:
             database.execute(
                 "UPDATE deliveries SET attempts=attempts+1, due=? WHERE key=? AND peer=?",
-                (self._clock() + seconds, key, peer),
+                (self.clock() + seconds, key, peer),
             )
 
     def give_up(self, key: str, peer: str) -> None:
@@ -220,5 +236,5 @@ class Journal:
 
     def _change(self, key: str, state: str, reason: str | None) -> None:
         self._database.execute(
-            "UPDATE films SET state=?, reason=?, changed=? WHERE key=?", (state, reason, self._clock(), key)
+            "UPDATE films SET state=?, reason=?, changed=? WHERE key=?", (state, reason, self.clock(), key)
         )

@@ -1,26 +1,66 @@
-"""The socket below the inbox: who may connect at all, and TLS that nobody can hold up."""
+"""The socket below the inbox: who may connect at all, TLS that nobody can hold up, and messages that end.
+
+pynetdicom reads a message of the upper layer (PDU, PS3.8 9.3) until it is whole, however large it says that it is and however long
+that takes. A caller that stops in the middle would keep its association, and a few of them the node.
+"""
 
 from __future__ import annotations
 
 import logging
 import ssl
 import sys
+from functools import partial
 from ipaddress import ip_address
 from socketserver import BaseServer
+from time import monotonic
 from typing import Any
 
-from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
+from pynetdicom.association import Association
+from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from hilum.logs import line, where
 from hilum.node.settings import Network
 
 LOG = logging.getLogger("hilum.node")
+MOST_BYTES = 2**20
+"""Of one PDU. What a caller may send of a film at once is negotiated, and far below it."""
+
+
+def receive(stream: AssociationSocket, seconds: float, size: int) -> bytearray:
+    """Read so many bytes, or what there was before the caller hung up.
+
+    Raises OSError where it is too much, or takes longer than ``seconds``.
+    """
+    connection = stream.socket
+    if size > MOST_BYTES or connection is None:
+        raise OSError
+    end = monotonic() + seconds
+    read = bytearray()
+    while len(read) < size:
+        # At least a moment, or it would not wait at all for what is there already.
+        connection.settimeout(max(0.001, end - monotonic()))
+        part = connection.recv(min(size - len(read), 2**16))
+        if not part:
+            break
+        read += part
+        if monotonic() > end:
+            raise TimeoutError
+    connection.settimeout(seconds)
+    return read
 
 
 def listener(
-    addresses: tuple[Network, ...], context: ssl.SSLContext | None, handshake_seconds: float
+    addresses: tuple[Network, ...], context: ssl.SSLContext | None, handshake_seconds: float, idle_seconds: float
 ) -> type[ThreadedAssociationServer]:
-    """Return a server that hangs up on other addresses, and whom no caller can keep waiting in a TLS handshake."""
+    """Return a server that hangs up on other addresses, and whom no caller can keep waiting, in a TLS handshake or in a message."""
+
+    class Handler(RequestHandler):
+        def _create_association(self) -> Association:
+            association = super()._create_association()
+            stream = association.dul.socket
+            if stream is not None:
+                stream.recv = partial(receive, stream, idle_seconds)  # type: ignore[method-assign]
+            return association
 
     class Server(ThreadedAssociationServer):
         daemon_threads = True
@@ -44,7 +84,7 @@ def listener(
                     request.close()
                     return
                 request.settimeout(None)
-            RequestHandler(request, client_address, self)
+            Handler(request, client_address, self)
 
         def shutdown(self) -> None:
             # pynetdicom's own asks for a server that its entity has started by itself.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Event
 
@@ -57,7 +56,7 @@ def run_outbox(peer: str, send: Send, spool: Spool, settings: NodeSettings, metr
             LOG.warning(line("unreachable", {"peer": peer, "reason": str(error), "again_in_s": wait}))
             metrics.deliveries.labels(peer, "retried").inc(len(letters))
             for delivery in letters.values():
-                if _is_late(delivery, settings):
+                if _is_late(delivery, spool, settings):
                     _give_up(peer, delivery, "unreachable", spool, metrics)
             stop.wait(wait)
 
@@ -77,7 +76,7 @@ def _note(
             spool.remove(delivery.key)
         metrics.deliveries.labels(peer, "delivered").inc()
         LOG.info(line("delivered", {"film": delivery.key[:12], "peer": peer}))
-    elif _is_late(delivery, settings):
+    elif _is_late(delivery, spool, settings):
         _give_up(peer, delivery, problem, spool, metrics)
     else:
         wait = backoff(delivery.attempts, settings)
@@ -88,8 +87,8 @@ def _note(
         )
 
 
-def _is_late(delivery: Delivery, settings: NodeSettings) -> bool:
-    return time.time() - delivery.since > 3600 * settings.give_up_hours
+def _is_late(delivery: Delivery, spool: Spool, settings: NodeSettings) -> bool:
+    return spool.journal.clock() - delivery.since > 3600 * settings.give_up_hours
 
 
 def _give_up(peer: str, delivery: Delivery, problem: str, spool: Spool, metrics: NodeMetrics) -> None:

@@ -94,7 +94,7 @@ def _thread(end: Event, loop: Callable[[], None]) -> Thread:
 def _wait(stop: Event, spool: Spool, settings: NodeSettings) -> None:
     """Wait for the stop; once a minute say how long the queue is, and forget what is old."""
     while not stop.wait(MINUTE):
-        for key in spool.journal.forget(time.time() - 86400 * settings.remember_days):
+        for key in spool.journal.forget(spool.journal.clock() - 86400 * settings.remember_days):
             spool.remove(key)
             LOG.error(line("removed", {"film": key[:12], "reason": "dead for too long"}))
         LOG.info(line("queue", {state: str(count) for state, count in spool.journal.counts().items() if count}))

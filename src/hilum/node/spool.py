@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sqlite3
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -41,7 +42,15 @@ class Spool:
                 f"The spool {folder} can't be used ({type(error).__name__}). Expected a folder that may be written to, and "
                 "that no other node has open."
             ) from None
-        self.journal = Journal(folder / "journal.sqlite")
+        try:
+            self.journal = Journal(folder / "journal.sqlite")
+        except sqlite3.Error as error:
+            os.close(self._owned)
+            raise ConfigError(
+                f"The journal of the spool {folder} can't be opened ({type(error).__name__}). Expected a file that may be "
+                "written to, on a disk with room, and that nothing has damaged: put back a copy, or move the spool away and "
+                "have its films sent again."
+            ) from None
         self._lock = Lock()
 
     def close(self) -> None:
@@ -58,7 +67,10 @@ class Spool:
                 file.unlink(missing_ok=True)
 
     def accept(self, key: str, data: bytes) -> Outcome:
-        """Keep a film unless it is known or there is no room. Once this returns ``new``, it will be analyzed."""
+        """Keep a film unless it is known or there is no room. Once this returns ``new``, it will be analyzed.
+
+        Raises OSError or sqlite3.Error where the disk can't take it.
+        """
         if self._is_known(key):
             return "duplicate"
         if self._is_full(len(data)):
@@ -74,7 +86,13 @@ class Spool:
                     return "full"
                 draft.rename(self._film(key))
                 _sync(self._films)
-                self.journal.add(key, len(data))
+                try:
+                    self.journal.add(key, len(data))
+                except sqlite3.Error:
+                    # It is not acknowledged, so it must not take the room either that there is too little of.
+                    if self.journal.state(key) is None:
+                        self._film(key).unlink(missing_ok=True)
+                    raise
         finally:
             draft.unlink(missing_ok=True)
         return "new"

@@ -57,8 +57,9 @@ def run_watch(watch: Watch, read: Read, stop: Event) -> None:
             if known != stamp:
                 settling[path] = (stamp, now)
             elif done.get(path) != stamp and now - since >= watch.settle_seconds:
-                if _take(path, watch, read):
-                    done[path] = stamp
+                if not _take(path, watch, read):
+                    break  # the others would fare no better
+                done[path] = stamp
                 if stop.is_set():
                     return
         stop.wait(watch.poll_seconds)
@@ -81,7 +82,7 @@ def _films(watch: Watch) -> Iterator[tuple[Path, Stamp]]:
 def _take(path: Path, watch: Watch, read: Read) -> bool:
     """Read one film unless its results are there; what goes wrong is logged, and the watch goes on.
 
-    Return whether to leave it at that: false where there is no room for it just now.
+    Return whether to leave it at that: false where there is no room for it just now, in memory or on the disk.
     """
     name = "unread"
     try:
@@ -93,15 +94,20 @@ def _take(path: Path, watch: Watch, read: Read) -> bool:
             file.seek(0)
             data = file.read(watch.max_bytes + 1)
         files = dict(read(path, data))
-        record = files.pop(RECORD)
-        for suffix, content in [*files.items(), (RECORD, record)]:
-            _write(folder / f"{name}{MARK}{suffix}", content)
-        LOG.info(line("watched", {"film": name, "files": [*files, RECORD]}))
     except Busy:
         LOG.warning(line("busy", {"film": name}))
         return False
     except Exception as error:  # noqa: BLE001 - the edge: one film must not end the watch; the log gets the cause
         LOG.error(line("failed", {"film": name, "at": where(error)}))
+        return True
+    try:
+        record = files.pop(RECORD)
+        for suffix, content in [*files.items(), (RECORD, record)]:
+            _write(folder / f"{name}{MARK}{suffix}", content)
+    except OSError as error:
+        LOG.error(line("unwritten", {"film": name, "at": where(error)}))
+        return False
+    LOG.info(line("watched", {"film": name, "files": [*files, RECORD]}))
     return True
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from time import perf_counter
 
@@ -16,6 +18,8 @@ from hilum.node.spool import Spool
 LOG = logging.getLogger("hilum.node")
 PAUSE = 0.2
 """Seconds between two looks into an empty queue."""
+SPOOL_SECONDS = 1.0
+"""Between two attempts to write where the disk does not let one."""
 RETRY_SECONDS = 1.0
 """Pause after an analysis that broke, times how often it did: what is short now, such as memory, may not be then."""
 
@@ -44,7 +48,9 @@ def work(spool: Spool, read: Read, peers: Sequence[str], attempts: int, metrics:
             continue
         key, begun = claimed
         start = perf_counter()
-        outcome, fields = _answer(spool, read, peers, key, begun, attempts)
+        outcome, fields, enter = _answer(spool, read, peers, key, begun, attempts)
+        if not _entered(enter, stop):
+            return
         seconds = perf_counter() - start
         metrics.analyses.labels(outcome).inc()
         metrics.seconds.observe(seconds)
@@ -56,28 +62,41 @@ def work(spool: Spool, read: Read, peers: Sequence[str], attempts: int, metrics:
 
 def _answer(
     spool: Spool, read: Read, peers: Sequence[str], key: str, begun: int, attempts: int
-) -> tuple[str, dict[str, object]]:
-    """Read one film; return what became of it, with the fields of its log line."""
+) -> tuple[str, dict[str, object], Callable[[], None]]:
+    """Read one film; return what became of it, with the fields of its log line, and what enters it into the spool."""
     if begun > attempts:
         # It was begun so often and never ended: the process died of it.
-        spool.journal.end(key, "dead", "interrupted")
-        return "dead", {"reason": "interrupted"}
+        return "dead", {"reason": "interrupted"}, partial(spool.journal.end, key, "dead", "interrupted")
     try:
         answer = read(spool.film(key))
-        if answer.results:
-            spool.keep_results(key, answer.results, peers)
-        else:
-            spool.journal.end(key, "done", "no_results")
-            spool.remove(key)
     except InputError as error:
-        spool.journal.end(key, "failed", error.code)
-        spool.remove(key)
-        return "failed", {"reason": error.code}
+        return "failed", {"reason": error.code}, partial(_end, spool, key, "failed", error.code)
     except Exception as error:  # noqa: BLE001 - the edge: one film must not end the worker; the log gets the cause
-        last = begun >= attempts
-        if last:
-            spool.journal.end(key, "dead", "error")
+        if begun >= attempts:
+            return "dead", {"at": where(error)}, partial(spool.journal.end, key, "dead", "error")
+        return "retried", {"at": where(error)}, partial(spool.journal.put_back, key)
+    fields: dict[str, object] = {"accepted": str(answer.accepted).lower(), "reasons": answer.reasons}
+    if answer.results:
+        return "answered", fields, partial(spool.keep_results, key, answer.results, peers)
+    return "answered", fields, partial(_end, spool, key, "done", "no_results")
+
+
+def _end(spool: Spool, key: str, state: str, reason: str) -> None:
+    spool.journal.end(key, state, reason)
+    spool.remove(key)
+
+
+def _entered(enter: Callable[[], None], stop: Event) -> bool:
+    """Write into the spool, again and again while the disk is full or broken: that is not the film's fault.
+
+    Return whether it was done before ``stop`` was set; if not, the film is read again after the next start.
+    """
+    while True:
+        try:
+            enter()
+        except (OSError, sqlite3.Error) as error:
+            LOG.error(line("spool", {"at": where(error)}))
         else:
-            spool.journal.put_back(key)
-        return "dead" if last else "retried", {"at": where(error)}
-    return "answered", {"accepted": str(answer.accepted).lower(), "reasons": answer.reasons}
+            return True
+        if stop.wait(SPOOL_SECONDS):
+            return False
