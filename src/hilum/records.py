@@ -586,8 +586,6 @@ class Analysis:
     heatmaps: tuple[Heatmap, ...] = ()
     no_heatmap: Mapping[str, str] = field(default_factory=dict)
     """Composed member name → why it gives no heat map."""
-    withheld: tuple[Withheld, ...] = ()
-    """Heat maps that are not shown, though their member gives some."""
     ensemble_confidence: float | None = None
     """0–100, one decimal: the confidence of the top finding, ``Normal`` left out. None when refused."""
     level: str | None = None
@@ -596,3 +594,5 @@ class Analysis:
     """Where the answer contradicts itself, such as Normal and a finding both above their operating point."""
     look: Look | None = None
     """What the picture looks like; None where it was refused before a network saw it, or where no member can tell."""
+    withheld: tuple[Withheld, ...] = ()
+    """Heat maps that are not shown, though their member gives some."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from PIL import Image
 from playwright.sync_api import expect
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+from hilum.gate import CORRECTED
+from hilum.records import Reason, Verdict, Withheld
 
 pytestmark = pytest.mark.browser
 
@@ -228,3 +232,37 @@ def test_the_report_opens_styled_and_can_be_saved(visit, film_png):
     assert saved.value.suggested_filename == "hilum-report.html"
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_film_that_was_set_right_is_shown_as_it_was_given(visit, film_png, rich):
+    """The caption says that the film on the stage is the one that was given, and what was done before it was read."""
+
+    def answer(image):
+        verdict = Verdict(True, (Reason("rotated", CORRECTED["rotated"], "warn"),))
+        return replace(rich(image), verdict=verdict)
+
+    page = visit(answer=answer)
+    choose(page, film_png)
+    expect(page.locator("#heat-caption")).to_contain_text("The film as it was given. The film was turned")
+
+
+def test_a_withheld_heat_map_is_said(visit, film_png, rich):
+    """Where a finding's maps are withheld, the page shows none and says why; another finding's map is still drawn."""
+
+    def answer(image):
+        whole = rich(image)
+        kept = tuple(one for one in whole.heatmaps if one.finding != "Effusion")
+        withheld = tuple(
+            Withheld("Effusion", one.model, "60% of it lies outside the body")
+            for one in whole.heatmaps
+            if one.finding == "Effusion"
+        )
+        return replace(whole, heatmaps=kept, withheld=withheld)
+
+    page = visit(answer=answer)
+    choose(page, film_png)
+    page.locator("table.findings").get_by_role("button", name="Effusion").click()
+    expect(page.locator("#heat-caption")).to_contain_text("No heat map for Effusion. Withheld: DenseNet121")
+    expect(page.locator("#heat-caption")).to_contain_text("60% of it lies outside the body")
+    page.locator("table.findings").get_by_role("button", name="Cardiomegaly").click()
+    expect(page.locator("#heat-caption")).to_contain_text("Heat map of Cardiomegaly")

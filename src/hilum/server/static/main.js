@@ -125,7 +125,14 @@ function showOverlay() {
   reading.table?.mark(name, reading.pinned);
 }
 
-const caption = (details) => (details.accepted ? "The film as it was read: bright is dense. No heat map is shown." : "The film as it was received.");
+/** What lies on the stage: a film that was set upright or inverted before it was read is shown as it was given. */
+function caption(details) {
+  if (!details.accepted) return "The film as it was received.";
+  const changed = details.reasons.find((reason) => reason.code === "rotated" || reason.code === "inverted_grey");
+  return changed
+    ? `The film as it was given. ${changed.message} No heat map is shown.`
+    : "The film as it was read: bright is dense. No heat map is shown.";
+}
 
 /** The blended heat map of a finding, and what to say of it: {field, peak, text}. */
 function heatOf(details, name, model) {
