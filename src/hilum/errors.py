@@ -17,6 +17,7 @@
     ├── NoSpace                     the disk has no room for what is to be written
     ├── DatasetError                a table, split or data set folder is not as its layout says
     ├── ConfigError                 a setting or configuration file is wrong
+    ├── AuditFailed                 who saw what can't be written down, or read
     ├── PeerError                   another system can't be reached, or does not do what it is asked
     └── Busy                        every worker is taken and the queue is full, or no process can be had
 
@@ -115,6 +116,12 @@ class ConfigError(HilumError):
     """A setting or configuration file is wrong."""
 
     code = "config_error"
+
+
+class AuditFailed(HilumError):
+    """Who saw what can't be written down, or read."""
+
+    code = "audit_failed"
 
 
 class PeerError(HilumError):

@@ -9,7 +9,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from hilum.cli import datasets, keys, models
+from hilum.cli import audit, datasets, keys, models
 from hilum.cli.analyze import analyze
 from hilum.cli.calibrate import calibrate
 from hilum.cli.deidentify import deidentify
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 for command in (analyze, serve, node, watch, dicomweb, deidentify, train, evaluate, calibrate, prevalence, monitor):
     app.command()(command)
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

@@ -17,6 +17,7 @@ from hilum.records import Manifest
 from hilum.registry import Bundle
 from hilum.report.documents import Kind
 from hilum.server import metrics as metering
+from hilum.server.audit import read_rows
 from hilum.server.pool import ClientGoneError, Pool
 from hilum.server.problems import refuse
 from hilum.server.settings import Settings
@@ -58,12 +59,25 @@ async def analyze_film(
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)  # nobody is there to read it; log and metrics are
     _note(request, service, answer, waited)
+    request.state.subject = {"study": answer.study, "instance": answer.instance, "film": answer.sha256}
     return Response(answer.body, media_type=answer.media_type)
 
 
 async def list_models(request: Request) -> Response:
     """List the models that are open, with what they were trained on and what they assess."""
     return JSONResponse({"models": [describe(bundle) for bundle in bundles_of(service_of(request).engine)]})
+
+
+async def list_audit(
+    request: Request,
+    last: Annotated[int, Query(ge=1, le=10_000, description="At most so many rows, the newest.")] = 100,
+) -> Response:
+    """List who saw what, oldest first. Studies and films are hashes: `hilum audit show` finds a given one."""
+    path = service_of(request).settings.audit
+    if path is None:
+        raise refuse("not_found", "No audit is kept: the setting audit is not set.")
+    rows = await asyncio.to_thread(read_rows, path, last)
+    return JSONResponse({"rows": [row.as_dict() for row in rows]})
 
 
 async def healthz() -> Response:

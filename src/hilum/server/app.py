@@ -22,6 +22,7 @@ from hilum.server.edge import Edge
 from hilum.server.guards import guards
 from hilum.server.headers import security_headers
 from hilum.server.metrics import make_metrics
+from hilum.server.note import open_audit
 from hilum.server.pool import Pool
 from hilum.server.problems import Problem, ProblemError, problem_of, refuse, respond
 from hilum.server.reference import CONTENT_SECURITY_POLICY, reference_page
@@ -58,7 +59,11 @@ def create_app(settings: Settings, engine: Engine, work: Work | None = None, mon
         app.add_exception_handler(error, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(
-        Edge, guards=guards(settings), metrics=metrics, headers=security_headers(settings.tls_certificate is not None)
+        Edge,
+        guards=guards(settings),
+        metrics=metrics,
+        headers=security_headers(settings.tls_certificate is not None),
+        audit=open_audit(settings),
     )
     return app
 
@@ -72,6 +77,7 @@ def _add_routes(app: FastAPI) -> None:
         )
     known = schemas.problems(401, 403, 421, 429)
     app.add_api_route("/api/v1/models", api.list_models, responses=known)
+    app.add_api_route("/api/v1/audit", api.list_audit, responses=schemas.problems(401, 403, 404, 421, 422, 429, 503))
     app.add_api_route("/healthz", api.healthz)
     app.add_api_route("/readyz", api.readyz, responses=schemas.problems(503))
     app.add_api_route("/metrics", api.metrics, responses=known, response_class=Response)

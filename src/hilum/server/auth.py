@@ -25,6 +25,7 @@ NEEDED: Mapping[str, Role] = {
     "/metrics": "reader",
     "/api/ml-analyze": "analyst",
     "/api/v1/analyze": "analyst",
+    "/api/v1/audit": "admin",
 }
 """Path → the least role that it takes. What does not stand here, an address that does not exist too, takes an admin."""
 

@@ -15,8 +15,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hilum import logs
+from hilum.errors import AuditFailed
+from hilum.server.audit import Audit
 from hilum.server.guards import Guard
 from hilum.server.metrics import Metrics
+from hilum.server.note import AUDIT_PROBLEM, note
 from hilum.server.problems import problem_of, respond
 
 LOG = logging.getLogger("hilum.server")
@@ -30,11 +33,19 @@ _DRAIN_SECONDS = 5.0
 class Edge:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, guards: tuple[Guard, ...], metrics: Metrics, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        guards: tuple[Guard, ...],
+        metrics: Metrics,
+        headers: Mapping[str, str],
+        audit: Audit | None,
+    ) -> None:
         self._app = app
         self._guards = guards
         self._metrics = metrics
         self._headers = headers
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +55,7 @@ class Edge:
         request = Request(scope)
         request.state.request_id = request_id(request.headers.get("x-request-id", ""))
         request.state.log = {}
-        exchange = _Exchange(request, receive, send, self._headers)
+        exchange = _Exchange(request, receive, send, self._headers, self._audit)
         await self._answer(request, exchange)
         self._note(request, exchange.status, 1000 * (perf_counter() - begun))
 
@@ -73,12 +84,16 @@ class Edge:
 class _Exchange:
     """One request's receive and send, watched."""
 
-    def __init__(self, request: Request, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, request: Request, receive: Receive, send: Send, headers: Mapping[str, str], audit: Audit | None
+    ) -> None:
         self.status: int | None = None
         self._request = request
         self._receive = receive
         self._send = send
         self._headers = headers
+        self._audit = audit
+        self._withheld = False
         asked = request.headers
         self._unread = asked.get("content-length", "0") != "0" or "transfer-encoding" in asked
         # Such a client waits to be asked for the body, so it need not be taken off its hands.
@@ -91,6 +106,20 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
+        """Pass the answer on, once it is written down who sees it; where that fails, a problem in its place."""
+        if self._withheld:
+            return
+        if message["type"] == "http.response.start" and self._audit is not None:
+            try:
+                await note(self._audit, self._request, message["status"])
+            except AuditFailed as error:
+                LOG.error(logs.line("audit", {"id": self._request.state.request_id, "problem": error.code}))
+                self._withheld = True
+                await respond(AUDIT_PROBLEM, self._request)(self._request.scope, self._receive, self._pass)
+                return
+        await self._pass(message)
+
+    async def _pass(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             add_headers(message, self._request, self._headers)

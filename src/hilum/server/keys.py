@@ -17,13 +17,12 @@ from typing import Annotated, Literal, get_args
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hilum.errors import ConfigError
+from hilum.private import read_private
 
 Role = Literal["reader", "analyst", "admin"]
 """What a key may do; each may do what those before it may."""
 ROLES: tuple[Role, ...] = get_args(Role)
 SCHEMA = 1
-_OTHERS = 0o077
-"""Permissions of group and others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +65,7 @@ def hash_key(key: str) -> str:
 
 def read_keys(path: Path) -> tuple[Key, ...]:
     """Read the file. Raises ConfigError where it is missing, not as it should be, or open to others than its owner."""
-    try:
-        with path.open("rb") as file:
-            others = os.fstat(file.fileno()).st_mode & _OTHERS
-            content = file.read()
-    except OSError as error:
-        raise ConfigError(
-            f"The key file {path} can't be read ({type(error).__name__}). Make one with: hilum keys add."
-        ) from None
-    if others and os.name == "posix":
-        raise ConfigError(f"The key file {path} is open to others than its owner. Do: chmod 600 {path}")
+    content = read_private(path, "key file", "hilum keys add")
     try:
         record = _FILE.validate_json(content)
     except ValidationError as error:

@@ -33,6 +33,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "rate_limited": (429, "This API key asks too often"),
     "error": (500, "Something went wrong in the service"),
     "config_error": (501, "The service lacks what this answer needs"),
+    "audit_failed": (503, "Who sees this could not be written down"),
     "busy": (503, "Every worker is taken and the queue is full"),
     "not_ready": (503, "The service is not ready"),
 }

@@ -44,6 +44,12 @@ class Settings(EngineSettings):
         None, description="PEM file of the service's certificate chain; set: HTTPS is spoken, by TLS 1.2 or newer."
     )
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    audit: Path | None = Field(
+        None, description="SQLite file of who saw what; set: an answer that can't be written down there is withheld."
+    )
+    audit_key: Path | None = Field(
+        None, description="File of the secret behind the audit's hashes, as `hilum audit new-key` writes it."
+    )
     plain_http: bool = Field(
         False, description="Whether a service beyond loopback may speak plain HTTP, since a proxy before it speaks TLS."
     )
@@ -57,6 +63,8 @@ class Settings(EngineSettings):
         """A service that others can reach asks who they are, and sends nothing in the clear unless that is said."""
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together, but only one of them is set")
+        if (self.audit is None) != (self.audit_key is None):
+            raise ValueError("audit and audit_key go together, but only one of them is set")
         local = is_loopback(self.host)
         if self.keys is None and not (local and not self.allowed_hosts):
             what = "allowed_hosts names other hosts" if local else f"host {self.host!r} is not loopback"

@@ -6,10 +6,10 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hilum.images import DEFAULT_LIMITS, ENOUGH, read_image
 from hilum.monitor.live import Monitor
@@ -17,6 +17,9 @@ from hilum.pipeline import Engine, analyze
 from hilum.records import Analysis, Radiograph
 from hilum.report import film_png, ml_analysis, to_html
 from hilum.report.documents import FORMS, Kind, render
+
+if TYPE_CHECKING:
+    from hilum.images.study import StudyContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class Answer:
     warnings: tuple[str, ...] = ()
     """Codes of what else must be known of it."""
     media_type: str = "application/json"
+    study: str = field(default="", repr=False)
+    """Study Instance UID, and the SOP Instance UID below; empty where the film has none. For the audit's hashes alone."""
+    instance: str = field(default="", repr=False)
 
 
 class Work(Protocol):
@@ -59,7 +65,8 @@ def work_with(engine: Engine, max_bytes: int, monitor: Monitor | None = None) ->
             if monitor is not None:
                 monitor.add(image, analysis)
         with _timed(seconds, "render"):
-            body = _answer(analysis, image, film, seconds) if kind is None else _document(kind, data, analysis, image)
+            study = _study(data, image)
+            body = _answer(analysis, image, film, seconds) if kind is None else _document(kind, study, analysis, image)
         return Answer(
             body=body,
             accepted=analysis.verdict.accepted,
@@ -68,6 +75,8 @@ def work_with(engine: Engine, max_bytes: int, monitor: Monitor | None = None) ->
             sha256=image.source.sha256,
             seconds=seconds,
             media_type="application/json" if kind is None else FORMS[kind].media_type,
+            study="" if study is None else study.study,
+            instance="" if study is None else study.sop_instance,
         )
 
     return work
@@ -84,12 +93,15 @@ def _answer(analysis: Analysis, image: Radiograph, film: bool, seconds: Mapping[
     return json.dumps({"result": result, "analysis": answer}, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _document(kind: Kind, data: bytes, analysis: Analysis, image: Radiograph) -> bytes:
-    study = None
-    if image.source.format == "DICOM":
-        from hilum.images.study import read_study  # pydicom, which a PNG need not wait for
+def _study(data: bytes, image: Radiograph) -> StudyContext | None:
+    if image.source.format != "DICOM":
+        return None
+    from hilum.images.study import read_study  # pydicom, which a PNG need not wait for
 
-        study = read_study(data)
+    return read_study(data)
+
+
+def _document(kind: Kind, study: StudyContext | None, analysis: Analysis, image: Radiograph) -> bytes:
     return render(kind, analysis, image, study, datetime.now().astimezone())
 
 
