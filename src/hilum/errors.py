@@ -12,6 +12,7 @@
     │   ├── BundleNotFound
     │   ├── HashMismatch            a file is not the one that its record names
     │   ├── Incompatible            manifest, graph or file do not fit together
+    │   ├── Untrusted               not signed by a key that is trusted
     │   └── UnsafeFile              a file asks for more than being read as data
     ├── DownloadFailed              what was to be fetched did not come, or not whole
     ├── NoSpace                     the disk has no room for what is to be written
@@ -86,6 +87,12 @@ class Incompatible(BundleError):
     """Manifest, graph or file do not fit together, or not with this version."""
 
     code = "incompatible"
+
+
+class Untrusted(BundleError):
+    """Signatures are asked for, and this has none of a key that is trusted."""
+
+    code = "untrusted"
 
 
 class UnsafeFile(BundleError):

@@ -12,8 +12,8 @@ from typing import get_args
 
 import numpy as np
 
-from hilum import __version__, appearance, ensemble, explain, gate, keras_h5, levels
-from hilum.errors import BundleNotFound, ConfigError, Incompatible
+from hilum import __version__, appearance, ensemble, explain, gate, keras_h5, levels, signatures
+from hilum.errors import BundleNotFound, ConfigError, Incompatible, Untrusted
 from hilum.findings import OUTPUTS
 from hilum.graph import Head, read_head
 from hilum.normalise import normalise, scale_pixels
@@ -33,8 +33,9 @@ from hilum.records import (
     Verdict,
     Withheld,
 )
-from hilum.registry import Bundle, find_bundles, load_bundle, load_ensemble, shipped_folder
+from hilum.registry import ENSEMBLE, Bundle, find_bundles, load_bundle, read_ensemble, shipped_folder
 from hilum.runtime import Session, open_session
+from hilum.signatures import Trust
 
 GOLDEN_TOLERANCE = 2e-3
 """Largest difference of a logit between machines. Float32 sums in another order differ by less than 1e-4."""
@@ -95,19 +96,21 @@ def open_engine(
     prevalence: Mapping[str, float] | None = None,
     threads: int | None = None,
     scope: Mapping[str, str] | None = None,
+    trust: Trust | None = None,
 ) -> Engine:
     """Open the bundles that ship, and those of the folder ``models``.
 
     A ``.h5`` there replaces the shipped member of its slot, a bundle there the shipped one of its id; every other bundle
     joins. ``prevalence``: finding → 0–1, the site's own. ``threads``: of one network's inference; None takes one a
     processor, at most four. ``scope``: code of a reason → ``refuse``, ``warn`` or ``ignore``; the others as in ScopePolicy.
+    ``trust``: whose signature each model, and what was measured of them, must have; None asks for none.
 
     Raises ``BundleNotFound`` where the folder does not exist or there is no model at all, other ``BundleError`` for a model
     that can't be used, ``ConfigError`` for a policy, prevalence or scope that can't be.
     """
     _check(policy, prevalence or {})
     limits = gate.scope_policy(scope or {})
-    bundles, record = _bundles(None if models is None else Path(models))
+    bundles, record = _bundles(None if models is None else Path(models), trust)
     if not bundles:
         raise BundleNotFound(
             "There is no model. Expected bundles in the package or in the models folder: see hilum train."
@@ -149,9 +152,9 @@ def _check(policy: str, prevalence: Mapping[str, float]) -> None:
             raise ConfigError(f"The prevalence of {name} is {share:g}. Expected a share between 0 and 1, such as 0.05.")
 
 
-def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | None]:
+def _bundles(models: Path | None, trust: Trust | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | None]:
     """Return the bundles to open, and the measurement of the ensemble if one fits exactly these."""
-    own, records = [], [load_ensemble(shipped_folder())]
+    own, records = [], [read_ensemble(shipped_folder())]
     if models is not None:
         if not models.is_dir():
             raise BundleNotFound(
@@ -160,7 +163,7 @@ def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | 
         own = [keras_h5.bundle_from_h5(path) for path in keras_h5.h5_models(models)]
         replaced = {bundle.manifest.slot for bundle in own} - {None}
         own += [load_bundle(folder) for folder in find_bundles(models)]
-        records.insert(0, load_ensemble(models))
+        records.insert(0, read_ensemble(models))
     else:
         replaced = set()
     _refuse_twice(own)
@@ -172,7 +175,21 @@ def _bundles(models: Path | None) -> tuple[tuple[Bundle, ...], EnsembleRecord | 
     ]
     bundles = tuple(sorted([*own, *shipped], key=_place))
     opened = _in_ensemble(bundles)
-    return bundles, next((record for record in records if record is not None and dict(record.members) == opened), None)
+    fitting = next((found for found in records if found is not None and dict(found[0].members) == opened), None)
+    if trust is not None:
+        _check_signed(bundles, fitting, trust)
+    return bundles, None if fitting is None else fitting[0]
+
+
+def _check_signed(bundles: Sequence[Bundle], measured: tuple[EnsembleRecord, str] | None, trust: Trust) -> None:
+    for bundle in bundles:
+        if bundle.folder is None:
+            raise Untrusted(
+                f"{bundle.manifest.name} is a .h5 file, which can't be signed. Do first: hilum models import."
+            )
+        signatures.check(trust, "manifest", bundle.sha256, bundle.manifest.name)
+    if measured is not None:
+        signatures.check(trust, "ensemble", measured[1], ENSEMBLE)
 
 
 def _refuse_twice(bundles: Sequence[Bundle]) -> None:

@@ -152,8 +152,17 @@ def manifest_from_json(raw: bytes) -> Manifest:
 
 def load_ensemble(folder: Path) -> EnsembleRecord | None:
     """Return what was measured of the bundles in ``folder`` together, or None where nothing was."""
+    found = read_ensemble(folder)
+    return None if found is None else found[0]
+
+
+def read_ensemble(folder: Path) -> tuple[EnsembleRecord, str] | None:
+    """Return what was measured of the bundles in ``folder`` together with the SHA-256 of its file, or None."""
     path = folder / ENSEMBLE
-    return _from_json(_ENSEMBLE, _read(path, MAX_RECORD_BYTES), "ensemble record") if path.is_file() else None
+    if not path.is_file():
+        return None
+    raw = _read(path, MAX_RECORD_BYTES)
+    return _from_json(_ENSEMBLE, raw, "ensemble record"), _digest(raw)
 
 
 def save_ensemble(folder: Path, record: EnsembleRecord) -> None:

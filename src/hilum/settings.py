@@ -45,6 +45,13 @@ class EngineSettings(BaseSettings):
         description="So many first films of that folder are the reference; 0: the one that came with the members.",
     )
     threads: int | None = Field(None, ge=1, le=256, description="Threads of one network's inference; unset: automatic.")
+    signers: tuple[Path, ...] = Field(
+        (),
+        description="PEM files of public keys; set: each model must be signed by one of them, or the service does not start.",
+    )
+    signatures: Path = Field(
+        Path("signatures"), description="Folder of the signatures, as `hilum models sign` writes it."
+    )
 
 
 def read_settings(

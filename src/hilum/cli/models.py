@@ -10,17 +10,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from hilum.cli.exchange import export, pull
 from hilum.cli.gate import gate
 from hilum.cli.maps import maps
 from hilum.cli.options import Models, models_folder, open_given
 from hilum.cli.reference import reference
-from hilum.errors import BundleError, BundleNotFound, ConfigError
+from hilum.cli.signing import keygen, sign, verify
+from hilum.errors import BundleNotFound, ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="List, show, verify, import, fetch and export models.")
-for command in (gate, reference, maps, pull, export):
+app = typer.Typer(no_args_is_help=True, help="List, show, verify, sign, import, fetch and export models.")
+for command in (verify, keygen, sign, gate, reference, maps, pull, export):
     app.command()(command)
 
 
@@ -69,30 +69,6 @@ def show(
     if identifier not in manifests:
         raise BundleNotFound(f"There is no model {identifier!r}. Expected one of {', '.join(manifests)}.")
     typer.echo(manifest_to_json(manifests[identifier]).decode(), nl=False)
-
-
-@app.command()
-def verify(models: Models = None) -> None:
-    """Check each bundle's hashes, manifest and golden answers. Exit code 1 if one fails."""
-    from hilum.pipeline import check_golden
-    from hilum.registry import find_bundles, load_bundle, shipped_folder
-    from hilum.runtime import open_session
-
-    console = Console()
-    failed = False
-    own = models_folder(models)
-    for folder in (*find_bundles(shipped_folder()), *(find_bundles(own) if own else ())):
-        try:
-            bundle = load_bundle(folder)
-            check_golden(bundle, open_session(bundle.model))
-        except BundleError as error:
-            failed = True
-            console.print(Text(f"{folder.name}: {error} ({error.code})", style="red"), soft_wrap=True)
-        else:
-            console.print(
-                Text(f"{folder.name}: whole, {bundle.manifest.name} {bundle.manifest.version}"), soft_wrap=True
-            )
-    raise typer.Exit(1 if failed else 0)
 
 
 @app.command("import")

@@ -118,13 +118,16 @@ def find_bundle(name: str, models: Path | None) -> Bundle:
 def open_set(settings: EngineSettings) -> Engine:
     """Open the engine that a service's settings describe."""
     from hilum.pipeline import open_engine
+    from hilum.signatures import Trust, read_signer
 
+    trust = Trust(tuple(map(read_signer, settings.signers)), settings.signatures) if settings.signers else None
     return open_engine(
         models_folder(settings.models),
         policy=settings.policy,
         prevalence=settings.prevalence,
         threads=settings.threads,
         scope=settings.scope,
+        trust=trust,
     )
 
 
