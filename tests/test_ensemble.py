@@ -11,6 +11,7 @@ from hilum import calibrate, ensemble
 from hilum.records import (
     Calibration,
     ConformalCuts,
+    CrossLimit,
     EnsembleRecord,
     IntervalSteps,
     OperatingPoint,
@@ -20,9 +21,9 @@ from hilum.records import (
 from tiny import tiny_manifest
 
 
-def member(name, logits, outputs, policy="youden", prevalence=None, **changes):
+def member(name, logits, outputs, policy="youden", prevalence=None, slot=None, **changes):
     """Return one member's answer and manifest."""
-    manifest = tiny_manifest(name, None, (), outputs=tuple(outputs), **changes)
+    manifest = tiny_manifest(name, slot, (), outputs=tuple(outputs), **changes)
     answer = ensemble.member_result(manifest.name, manifest, np.array(logits, np.float32), policy, prevalence or {})
     return answer, manifest
 
@@ -207,3 +208,34 @@ def test_normal_is_no_top_finding_and_its_conflict_is_shown():
     assert "Nodule" not in conflict
     assert ensemble.conflicts(found[1:]) == ()
     assert ensemble.top_finding(found[:1]) is None
+
+
+def test_a_recommendation_needs_something_to_say():
+    """Nothing present by its set and Normal not claimed: no recommendation. Without sets, as ever."""
+    answer = member("A", [3.0, 1.0, -2.0], [assessed("Edema"), assessed("Nodule"), assessed("Normal")])
+    plain = tuple(combine(answer).values())
+    edema, nodule, normal = plain
+    unsure = replace(edema, set="can't say")
+    assert ensemble.can_say(plain)
+    assert ensemble.can_say(())
+    assert not ensemble.can_say((unsure, replace(nodule, set="absent"), normal))
+    assert ensemble.can_say((unsure, replace(nodule, set="present"), normal))
+    assert ensemble.can_say((unsure, nodule, replace(normal, positive=True)))
+    assert not ensemble.can_say((unsure, nodule, replace(normal, positive=False, set="present")))
+
+
+def test_the_verifier_contradicts_the_others():
+    """Beyond its limit on a shared finding both figures are given; within it, elsewhere and without a record nothing is."""
+    outputs = [assessed("Edema"), assessed("Nodule")]
+    custom = member("C", [logit(20.0), logit(50.0)], outputs, slot="custom")
+    others = [member(name, [logit(80.0), logit(52.0)], outputs) for name in "AB"]
+    results = [custom[0], *(answer for answer, _ in others)]
+    limits = {"Edema": CrossLimit(59.0, 400), "Nodule": CrossLimit(10.0, 400)}
+    record = EnsembleRecord({}, {}, {}, uncertainty=Uncertainty(400, 300, 0.9, cross_check=limits))
+    (found,) = ensemble.disagreements(results, record)
+    assert (found.finding, found.model, found.limit) == ("Edema", custom[0].model, 59.0)
+    assert (found.confidence, found.others) == pytest.approx((20.0, 80.0), abs=1e-3)
+    wider = EnsembleRecord({}, {}, {}, uncertainty=Uncertainty(400, 300, 0.9, cross_check={"Edema": CrossLimit(61, 9)}))
+    assert ensemble.disagreements(results, wider) == ()
+    assert ensemble.disagreements(results, None) == ()
+    assert ensemble.disagreements(results[1:], record) == ()

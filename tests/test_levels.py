@@ -34,3 +34,9 @@ def test_bands_and_words(confidence, level, recommendation):
 def test_disclaimer_says_all_of_it(part):
     """The disclaimer names what it is for and what clinical use would require."""
     assert part in levels.DISCLAIMER
+
+
+def test_no_reading_is_no_band():
+    """Where nothing can be said, the sentence is to the letter, and no band's."""
+    assert levels.ABSTAIN == "no reliable reading - Professional radiologist evaluation required"
+    assert levels.NO_READING not in {name for _, name, _ in levels.LEVELS}

@@ -13,7 +13,7 @@ import hilum
 from hilum import pipeline
 from hilum.errors import BundleNotFound, ConfigError, HashMismatch, Incompatible
 from hilum.pipeline import analyze, check_golden, open_engine, unique_names
-from hilum.records import EnsembleRecord, Look, OperatingPoint
+from hilum.records import ConformalCuts, EnsembleRecord, Interval, Look, NormalClaim, OperatingPoint, Uncertainty
 from hilum.registry import save_bundle, save_ensemble
 from hilum.runtime import open_session
 from tiny import output, tiny_golden, tiny_graph, tiny_manifest, write_classic, write_tiny
@@ -102,6 +102,25 @@ def test_a_measured_ensemble_is_used_only_for_its_members(film, tiny_folder, mon
     assert (edema.threshold, edema.sensitivity) == (12.5, 0.9)
     write_tiny(tmp_path / "own", tiny_manifest("ResNet50", None, ("Edema",)))
     assert open_engine(tmp_path / "own", threads=1).record is None
+
+
+def test_an_ensemble_that_cannot_say_gives_no_band(film, tiny_engine):
+    """Where every set holds both answers, level and recommendation say so; a claim and a promise go with the answer."""
+    names = {finding.name for finding in analyze(film, tiny_engine).findings}
+    claim = NormalClaim(0.05, Interval(0.04, 0.02, 0.07), None)
+    unsure = Uncertainty(9, 9, 0.9, sets={name: ConformalCuts(0.0, 100.0, 9, 9) for name in names}, normal=claim)
+    never = {"Normal": {"youden": OperatingPoint(100.0, 0.0, 1.0)}}
+    engine = replace(tiny_engine, record=EnsembleRecord({}, never, {}, uncertainty=unsure))
+    analysis = analyze(film, engine)
+    assert analysis.level == "No reliable reading"
+    assert analysis.recommendation == "no reliable reading - Professional radiologist evaluation required"
+    assert {finding.set for finding in analysis.findings} == {"can't say"}
+    assert (analysis.promise, analysis.normal_claim, analysis.disagreements) == (0.9, claim, ())
+    assert analysis.ensemble_confidence is not None
+    sure = replace(unsure, sets={name: ConformalCuts(0.0, 0.0, 9, 9) for name in names})
+    said = analyze(film, replace(engine, record=EnsembleRecord({}, never, {}, uncertainty=sure)))
+    assert said.level != analysis.level
+    assert {finding.set for finding in said.findings} == {"present"}
 
 
 def test_policy_and_prevalence_reach_the_answer(film, tiny_models):

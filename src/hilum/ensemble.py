@@ -12,6 +12,7 @@ from hilum import calibrate, conformal
 from hilum.findings import NORMAL
 from hilum.records import (
     Array,
+    Disagreement,
     EnsembleRecord,
     Finding,
     IntervalSteps,
@@ -187,6 +188,37 @@ def operating_points(
 def top_finding(findings: Sequence[Finding]) -> Finding | None:
     """Return the finding with the largest confidence; ``Normal`` is none."""
     return max((f for f in findings if f.name != NORMAL), key=lambda finding: finding.confidence, default=None)
+
+
+def can_say(findings: Sequence[Finding]) -> bool:
+    """Return whether the findings allow a recommendation: one of them is present by its set, or ``Normal`` is claimed.
+
+    Where the leading finding has no set, nothing is known that would speak against one.
+    """
+    top = top_finding(findings)
+    if top is None or top.set is None:
+        return True
+    return any(one.positive if one.name == NORMAL else one.set == "present" for one in findings)
+
+
+def disagreements(results: Sequence[MemberResult], record: EnsembleRecord | None) -> tuple[Disagreement, ...]:
+    """Return where the verifying member lies further from the mean of the others than the record's limits, largest excess first."""
+    together = [result for result in results if result.in_ensemble]
+    verifier = next((result for result in together if result.slot == VERIFIER), None)
+    if verifier is None or record is None or record.uncertainty is None:
+        return ()
+    found = []
+    for own in verifier.predictions:
+        others = [
+            one.confidence
+            for result in together
+            for one in result.predictions
+            if result is not verifier and one.name == own.name
+        ]
+        allowed = record.uncertainty.cross_check.get(own.name)
+        if allowed is not None and others and abs(own.confidence - fmean(others)) > allowed.limit:
+            found.append(Disagreement(own.name, verifier.model, own.confidence, fmean(others), allowed.limit))
+    return tuple(sorted(found, key=lambda one: one.limit - abs(one.confidence - one.others)))
 
 
 def conflicts(findings: Sequence[Finding]) -> tuple[str, ...]:

@@ -16,6 +16,11 @@ LEVELS: tuple[tuple[float, str, str], ...] = (
 )
 """Least ensemble confidence (0–100), level, recommendation."""
 
+NO_READING = "No reliable reading"
+"""The level where the ensemble can't say."""
+ABSTAIN = "no reliable reading - Professional radiologist evaluation required"
+"""The recommendation that goes with it."""
+
 
 def level(confidence: float) -> str:
     """Return the clinical confidence level of an ensemble confidence, 0–100."""

@@ -301,6 +301,8 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     findings = ensemble.combine(results, manifests, engine.policy, prevalence, engine.record)
     top = ensemble.top_finding(findings)
     confidence = None if top is None else round(top.confidence, 1)
+    says = ensemble.can_say(findings)
+    known = None if engine.record is None else engine.record.uncertainty
     maps, no_maps, withheld = _explain(seen.film, engine, scored)
     if seen.corrected is not None:
         height, width = image.pixels.shape
@@ -316,10 +318,13 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
         no_heatmap=no_maps,
         withheld=withheld,
         ensemble_confidence=confidence,
-        level=None if confidence is None else levels.level(confidence),
-        recommendation=None if confidence is None else levels.recommendation(confidence),
+        level=None if confidence is None else levels.level(confidence) if says else levels.NO_READING,
+        recommendation=None if confidence is None else levels.recommendation(confidence) if says else levels.ABSTAIN,
         conflicts=ensemble.conflicts(findings),
         look=seen.look,
+        disagreements=ensemble.disagreements(results, engine.record),
+        promise=None if known is None else known.promise,
+        normal_claim=None if known is None else known.normal,
     )
 
 

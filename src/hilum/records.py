@@ -572,6 +572,21 @@ class Provenance:
     """Which operating points were used: ``youden``, ``rule_in`` or ``rule_out``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """A finding on which the verifying member lies further from the others than it did on the films it was checked on."""
+
+    finding: str
+    model: str
+    """The verifying member's composed name."""
+    confidence: float
+    """Its own, 0–100."""
+    others: float
+    """Mean of the others', 0–100."""
+    limit: float
+    """The largest usual difference."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
     """The whole answer. Every report is rendered from this and nothing else."""
@@ -596,3 +611,9 @@ class Analysis:
     """What the picture looks like; None where it was refused before a network saw it, or where no member can tell."""
     withheld: tuple[Withheld, ...] = ()
     """Heat maps that are not shown, though their member gives some."""
+    disagreements: tuple[Disagreement, ...] = ()
+    """Where the verifying member and the others contradict each other."""
+    promise: float | None = None
+    """0–1: the coverage that the findings' sets promise; None where these members have none."""
+    normal_claim: NormalClaim | None = None
+    """At which miss rate Normal is claimed; None where these members were not measured for it."""

@@ -9,7 +9,7 @@ import pytest
 from pydicom.sr._concepts_dict import concepts
 
 from hilum.findings import OUTPUTS
-from hilum.levels import LEVELS
+from hilum.levels import LEVELS, NO_READING
 from hilum.report import codes
 from hilum.report.codes import FINDING_CODES, PRIVATE, Code, finding_code
 
@@ -53,7 +53,7 @@ def test_what_only_a_citation_confirms_is_named():
 def test_everything_that_is_said_has_a_code():
     """Every finding and every level has a code, and no two share one."""
     assert FINDING_CODES.keys() == set(OUTPUTS)
-    assert codes.LEVELS.keys() == {name for _, name, _ in LEVELS}
+    assert codes.LEVELS.keys() == {*(name for _, name, _ in LEVELS), NO_READING}
     assert len({(code.scheme, code.value) for code in FINDING_CODES.values()}) == len(OUTPUTS)
 
 

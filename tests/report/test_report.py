@@ -13,8 +13,8 @@ from PIL import Image
 
 from hilum.levels import DISCLAIMER
 from hilum.pipeline import analyze
-from hilum.records import Heatmap, Reason, Source, TrainedOn, Withheld
-from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json
+from hilum.records import Disagreement, Heatmap, Interval, NormalClaim, Reason, Source, TrainedOn, Withheld
+from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json, words
 from hilum.report.film import mean_map, overlay_png
 
 
@@ -107,6 +107,40 @@ def test_a_warning_is_shown_and_does_not_refuse(film, tiny_engine):
     assert content["findings"]
     assert {row["reasons"] for row in csv_rows("a.png", analysis)} == {"paediatric"}
     assert "The header says under 18." in to_html(analysis, film).decode()
+
+
+def test_uncertainty_is_said_everywhere(film, analysis):
+    """Interval, set, promise, miss rate and a cross-check's two figures stand in JSON, CSV and the report."""
+    first, *others = analysis.findings
+    sure = replace(first, interval=(0.0312, 0.25), set="can't say")
+    flagged = replace(
+        analysis,
+        findings=(sure, *others),
+        disagreements=(Disagreement("Edema", "NetC (made up-trained)", 20.04, 61.0, 25.5),),
+        promise=0.9,
+        normal_claim=NormalClaim(0.05, Interval(0.04, 0.02, 0.07), Interval(0.0552, 0.0291, 0.0952)),
+    )
+    content = to_dict(flagged)
+    assert (content["findings"][0]["interval"], content["findings"][0]["set"]) == ([0.0312, 0.25], "can't say")
+    assert content["findings"][1]["interval"] is content["findings"][1]["set"] is None
+    (one,) = content["disagreements"]
+    assert (one["finding"], one["confidence"], one["others"], one["limit"]) == ("Edema", 20.0, 61.0, 25.5)
+    assert content["promise"] == 0.9
+    assert content["normal_claim"]["held_out"] == {"value": 0.0552, "low": 0.0291, "high": 0.0952}
+    assert csv_rows("a.png", flagged)[0]["set"] == "can't say"
+    text = "".join(read(to_html(flagged, film)).text)
+    for part in (
+        "can't say",
+        "3.1%–25.0%",
+        "at least 90%",
+        "5.5% (2.9%–9.5%) were called normal",
+        "20.0, the others 61.0",
+    ):
+        assert part in text
+    assert words.disagreements(flagged)[0] in words.warnings(flagged)
+    validation = replace(flagged, normal_claim=replace(flagged.normal_claim, held_out=None))
+    assert words.normal_claim(validation).startswith("Of validation films")
+    assert words.normal_claim(analysis) == words.coverage(analysis) == ""
 
 
 def test_http_answer_names_the_classic_members(analysis):

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, MemberResult
+from hilum.report.words import coverage, disagreements, interval, normal_claim
 
 if TYPE_CHECKING:
     from hilum.cli.answer import Answer
@@ -47,6 +48,7 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     )
     for note in (
         *analysis.conflicts,
+        *disagreements(analysis),
         *(f"{m.name}: {text}" for m in analysis.provenance.models for text in m.warnings),
     ):
         console.print(Text(f"  {note}", style="yellow"))
@@ -54,6 +56,8 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
     for member in analysis.members:
         if not member.in_ensemble:
             console.print(Text(f"  {_outside(member)}"))
+    for note in filter(None, (coverage(analysis), normal_claim(analysis) and f"Normal: {normal_claim(analysis)}")):
+        console.print(Text(f"  {note}", style="dim"))
     if analysis.not_assessed:
         console.print(Text(f"  Not assessed: {', '.join(analysis.not_assessed)}.", style="dim"))
     for model in analysis.provenance.models:
@@ -65,10 +69,14 @@ def _table(analysis: Analysis) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("  Finding", "Confidence", ""):
         table.add_column(name, no_wrap=True)
-    for name in ("Operating point", "Spread", "Probability"):
+    known = analysis.promise is not None
+    for name in ("Operating point", "Spread", "Probability", *(("Interval",) if known else ())):
         table.add_column(name, justify="right")
+    if known:
+        table.add_column("Set", no_wrap=True)
     for finding in analysis.findings:
-        table.add_row(*_cells(finding), style="bold" if finding.positive else "")
+        cells = (*_cells(finding), interval(finding), finding.set or "")
+        table.add_row(*cells[: len(table.columns)], style="bold" if finding.positive else "")
     return table
 
 

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from hilum.findings import NORMAL
+from hilum.levels import NO_READING
 from hilum.records import Finding
 from hilum.report.numbers import percent, share_percent
 
@@ -101,6 +102,7 @@ AI = Code("123110", "DCM", "Artificial Intelligence")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 
 LEVELS = {name: _own(name.lower(), name) for name in ("High", "Moderate-High", "Moderate", "Low-Moderate", "Low")}
+LEVELS[NO_READING] = _own("no-reading", NO_READING)
 
 
 def finding_code(name: str) -> Code:

@@ -10,6 +10,7 @@ from hilum.findings import NORMAL
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, Heatmap, MemberResult, ModelProvenance, Radiograph
 from hilum.report.film import film_png, mean_map, overlay_png
+from hilum.report.words import coverage, disagreements, interval, normal_claim
 
 STYLE = """
 :root { color-scheme: light; } body { font: 15px/1.5 system-ui, sans-serif; color: #1b2430; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
@@ -54,7 +55,8 @@ def _accepted(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
         '<p class="note">Confidence: how likely the finding would be, had it been as likely as not before the film. '
         "Probability: how likely it is where the share of films in brackets shows it. Spread: largest minus smallest "
         "confidence of the members, – where one member alone assesses it. Operating point: the confidence from which the "
-        "finding counts as present, with sensitivity and specificity on validation patients.</p>"
+        "finding counts as present, with sensitivity and specificity on validation patients. "
+        f"{escape(coverage(analysis))} {escape(normal_claim(analysis))}</p>"
     )
     if analysis.not_assessed:
         yield f"<p>Not assessed: {escape(', '.join(analysis.not_assessed))}.</p>"
@@ -75,6 +77,7 @@ def _above(analysis: Analysis) -> str:
 def _warnings(analysis: Analysis) -> Iterable[str]:
     yield from (reason.message for reason in analysis.verdict.warnings)
     yield from analysis.conflicts
+    yield from disagreements(analysis)
     for model in analysis.provenance.models:
         yield from (f"{model.name}: {warning}" for warning in model.warnings)
 
@@ -103,7 +106,7 @@ def _figure(png: bytes, caption: str) -> str:
 def _findings(findings: Iterable[Finding]) -> str:
     head = "".join(
         f'<th class="number">{name}</th>'
-        for name in ("Confidence", "Spread", "Operating point", "Sens. / spec.", "Probability")
+        for name in ("Confidence", "Spread", "Operating point", "Sens. / spec.", "Probability", "Interval", "Set")
     )
     return f"<table><tr><th>Finding</th>{head}</tr>{''.join(map(_row, findings))}</table>"
 
@@ -120,6 +123,8 @@ def _row(finding: Finding) -> str:
         point,
         quality,
         share,
+        interval(finding) or "–",
+        finding.set or "–",
     )
     numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
     label = f"{finding.name} (none of the listed findings)" if finding.name == NORMAL else finding.name

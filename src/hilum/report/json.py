@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hilum.levels import DISCLAIMER
-from hilum.records import Analysis, Finding, Heatmap, MemberFinding, MemberResult, Slot
+from hilum.records import Analysis, Disagreement, Finding, Heatmap, MemberFinding, MemberResult, NormalClaim, Slot
 from hilum.report.numbers import percent, share, three_digits
 
 SLOTS: tuple[tuple[str, Slot], ...] = (
@@ -29,6 +29,9 @@ def to_dict(analysis: Analysis) -> dict[str, Any]:
         "level": analysis.level,
         "recommendation": analysis.recommendation,
         "conflicts": list(analysis.conflicts),
+        "disagreements": [_disagreement(one) for one in analysis.disagreements],
+        "promise": analysis.promise,
+        "normal_claim": None if analysis.normal_claim is None else _claim(analysis.normal_claim),
         "members": [_member(member) for member in analysis.members],
         "heatmaps": [_heatmap(heatmap) for heatmap in analysis.heatmaps],
         "no_heatmap": dict(analysis.no_heatmap),
@@ -90,6 +93,25 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "specificity": share(finding.specificity),
         "members": {name: percent(confidence) for name, confidence in finding.members.items()},
     }
+
+
+def _disagreement(one: Disagreement) -> dict[str, Any]:
+    return {
+        "finding": one.finding,
+        "model": one.model,
+        "confidence": percent(one.confidence),
+        "others": percent(one.others),
+        "limit": percent(one.limit),
+    }
+
+
+def _claim(claim: NormalClaim) -> dict[str, Any]:
+    both = {"missed": claim.missed, "held_out": claim.held_out}
+    shares = {
+        name: None if one is None else {key: share(value) for key, value in asdict(one).items()}
+        for name, one in both.items()
+    }
+    return {"most": claim.most, **shares}
 
 
 def _member(member: MemberResult) -> dict[str, Any]:

@@ -18,7 +18,17 @@ from hilum.report.film import film_png, overlay_png
 from hilum.report.instance import Kind, coded, image_reference, new_instance, write_instance
 from hilum.report.numbers import percent, share, share_percent
 from hilum.report.picture import leading_map
-from hilum.report.words import RESEARCH, advice, label, model_line, not_assessed, present, warnings
+from hilum.report.words import (
+    RESEARCH,
+    advice,
+    coverage,
+    label,
+    model_line,
+    normal_claim,
+    not_assessed,
+    present,
+    warnings,
+)
 
 if TYPE_CHECKING:
     from reportlab.platypus import Flowable
@@ -199,10 +209,10 @@ def _picture(png: bytes, width: float, height: float) -> Flowable:
 
 
 def _findings(analysis: Analysis) -> Flowable:
-    head = ("Finding", "Confidence", "Operating point", "", "Sens. / spec.", "Probability", "Spread")
+    head = ("Finding", "Confidence", "Operating point", "", "Sens. / spec.", "Probability", "Set", "Spread")
     rows = [[_text(cell, 6.5, SOFT) for cell in head]]
     rows += [[_text(cell, 7.5, INK, bool(finding.positive)) for cell in _row(finding)] for finding in analysis.findings]
-    return _table(rows, (150, 52, 68, 45, 62, 100, 38))
+    return _table(rows, (132, 52, 66, 44, 60, 84, 42, 35))
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
@@ -219,6 +229,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         {True: "present", False: "absent", None: "–"}[finding.positive],
         f"{share(finding.sensitivity):.2f} / {share(finding.specificity):.2f}" if known else "unknown",
         at or "unknown",
+        finding.set or "–",
         "–" if finding.spread is None else f"{percent(finding.spread):.1f}",
     )
 
@@ -228,7 +239,7 @@ def _explained(analysis: Analysis) -> str:
         "Confidence, 0–100: how likely the finding would be, had it been as likely as not before the film. Present: at or "
         "above the operating point, which had this sensitivity and specificity on validation patients. Probability: where "
         "the share of films in brackets shows it. Spread: largest minus smallest confidence of the members. Operating "
-        f"points: {analysis.provenance.policy}. {not_assessed(analysis)}"
+        f"points: {analysis.provenance.policy}. {coverage(analysis)} {normal_claim(analysis)} {not_assessed(analysis)}"
     )
 
 

@@ -20,6 +20,7 @@ CSV_COLUMNS = (
     "level",
     "models",
     "error",
+    "set",
 )
 
 
@@ -43,6 +44,7 @@ def csv_rows(file: str, analysis: Analysis) -> list[dict[str, object]]:
             "spread": percent(finding.spread),
             "threshold": percent(finding.threshold),
             "positive": finding.positive,
+            "set": finding.set,
         }
         for finding in analysis.findings
     ] or [common]

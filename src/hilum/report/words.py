@@ -42,7 +42,43 @@ def warnings(analysis: Analysis) -> tuple[str, ...]:
     """Return what must stand beside the answer: what is odd of the film, contradictions, what is doubtful of a model."""
     odd = (reason.message for reason in analysis.verdict.warnings)
     doubts = (f"{model.name}: {text}" for model in analysis.provenance.models for text in model.warnings)
-    return (*odd, *analysis.conflicts, *doubts)
+    return (*odd, *analysis.conflicts, *disagreements(analysis), *doubts)
+
+
+def disagreements(analysis: Analysis) -> tuple[str, ...]:
+    """Return in words where the verifying member contradicts the others, with both figures."""
+    return tuple(
+        f"{one.model} gives {one.finding} a confidence of {percent(one.confidence):.1f}, the others {percent(one.others):.1f}: "
+        f"further apart than {percent(one.limit):.1f}, which is unusual."
+        for one in analysis.disagreements
+    )
+
+
+def coverage(analysis: Analysis) -> str:
+    """Return what the sets promise; empty where there are none."""
+    if analysis.promise is None:
+        return ""
+    return (
+        f"Set: of films with a finding at least {analysis.promise:.0%} have one that holds “present”, of films without it one that "
+        "holds “absent”; can’t say: it holds both."
+    )
+
+
+def normal_claim(analysis: Analysis) -> str:
+    """Return at which miss rate Normal is claimed; empty where that is not known."""
+    claim = analysis.normal_claim
+    if claim is None:
+        return ""
+    rate, who = (claim.missed, "validation") if claim.held_out is None else (claim.held_out, "held-out")
+    return (
+        f"Of {who} films with a listed finding, {rate.value:.1%} ({rate.low:.1%}–{rate.high:.1%}) were called normal at its "
+        "operating point."
+    )
+
+
+def interval(finding: Finding) -> str:
+    """Return a probability's interval in percent; empty where there is none."""
+    return "" if finding.interval is None else f"{finding.interval[0]:.1%}–{finding.interval[1]:.1%}"
 
 
 def not_assessed(analysis: Analysis) -> str:

@@ -32,6 +32,7 @@ export function summary(details) {
       ? el("ul", { class: "chips" }, above.map((finding) => el("li", {}, finding.name, " ", el("b", {}, number(finding.confidence)))))
       : el("p", {}, "No finding is above its operating point."),
     warnings(details),
+    crossCheck(details),
     details.conflicts.length > 0 && el("div", { class: "conflict", role: "note", "aria-label": "Conflict" },
       el("strong", {}, "The answer contradicts itself"), details.conflicts.map((text) => el("p", {}, text))));
 }
@@ -41,6 +42,13 @@ function warnings(details) {
   const found = details.reasons.filter((reason) => reason.action === "warn");
   return found.length > 0 && el("div", { class: "caution", role: "note", "aria-label": "Warning" },
     el("strong", {}, "Read with care"), found.map((reason) => el("p", {}, reason.message)));
+}
+
+/** Where the verifying member contradicts the others, with both figures. */
+function crossCheck({ disagreements }) {
+  return disagreements.length > 0 && el("div", { class: "caution", role: "note", "aria-label": "Cross-check" },
+    el("strong", {}, "The members contradict each other"),
+    disagreements.map((one) => el("p", {}, `${one.finding}: ${one.model} gives ${number(one.confidence)}, the others ${number(one.others)}. Further apart than ${number(one.limit)} is unusual.`)));
 }
 
 function meter(level) {
@@ -89,7 +97,7 @@ function row(finding, { point, pin }) {
     role: "row", class: finding.positive ? "positive" : "",
     pointerenter: (event) => event.pointerType !== "touch" && point(name), click: (event) => event.target.closest("button") || pin(name),
   },
-    el("th", { scope: "row", role: "rowheader" }, button, stand(finding)),
+    el("th", { scope: "row", role: "rowheader" }, button, stand(finding), finding.set && el("span", { class: "stand" }, `set: ${finding.set}`)),
     cell("Confidence", el("span", { class: "figure" }, number(finding.confidence)), bar(finding), el("small", {}, spread(finding))),
     cell("Operating point", operatingPoint(finding)),
     cell("Evidence", finding.evidence === null ? el("small", {}, "not calibrated") : signed(finding.evidence, 2)),
@@ -128,9 +136,10 @@ function operatingPoint({ threshold, sensitivity, specificity }) {
   ];
 }
 
-function probability({ probability: share, prevalence }) {
+function probability({ probability: share, prevalence, interval }) {
   if (share === null) return el("small", {}, "not calibrated");
-  return [el("span", { class: "figure" }, percent(share)), prevalence !== null && el("small", {}, `at a prevalence of ${percent(prevalence)}`)];
+  return [el("span", { class: "figure" }, percent(share)), interval !== null && el("small", {}, `${percent(interval[0])}–${percent(interval[1])}`),
+    prevalence !== null && el("small", {}, `at a prevalence of ${percent(prevalence)}`)];
 }
 
 function mark(rows, shown, pinned) {
@@ -147,8 +156,16 @@ function meanings(details) {
       term("Evidence", "How much the film speaks for the finding: the natural logarithm of a likelihood ratio. 0 is none, +1 multiplies the odds by 2.7, negative speaks against it."),
       term("Confidence", "The same on a scale of 0 to 100: how likely the finding would be, had it been as likely as not before the film. It is not the probability of disease."),
       term("Probability", "How likely the finding is at the stated prevalence. Where it is rarer than that, so is this."),
+      details.promise !== null && term("Interval", "Below the probability: what two ways of counting this film among the calibration’s films give. Wide: few films of this confidence were seen."),
+      details.promise !== null && term("Set", `Present, absent, or can’t say, which holds both. Of films with a finding, at least ${number(100 * details.promise, 0)} % have a set that holds “present”, of films without it one that holds “absent”.`),
+      details.normal_claim && term("Normal", normalClaim(details.normal_claim)),
       term("Spread", "The largest minus the smallest confidence among the members. Wide: they disagree."),
       term("Operating point", `The confidence from which a finding counts as positive (policy: ${details.policy.replace("_", " ")}), chosen on patients other than those it was trained on, with the sensitivity and specificity that it had there.`)));
+}
+
+function normalClaim({ missed, held_out: heldOut }) {
+  const rate = heldOut ?? missed;
+  return `Claimed at a miss rate: of ${heldOut ? "held-out" : "validation"} films with a listed finding, ${percent(rate.value)} (${percent(rate.low)}–${percent(rate.high)}) were above its operating point.`;
 }
 
 const term = (name, text) => [el("dt", {}, name), el("dd", {}, text)];

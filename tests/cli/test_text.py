@@ -1,0 +1,32 @@
+"""One film's answer on a terminal."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from hilum.cli.answer import Answer
+from hilum.cli.text import print_answer
+from hilum.pipeline import analyze
+from hilum.records import Disagreement
+
+
+def printed(analysis) -> str:
+    """Return what stands on the terminal, on one line."""
+    text = io.StringIO()
+    print_answer(Answer("a.png", analysis), Console(file=text, width=160))
+    return " ".join(text.getvalue().split())
+
+
+def test_sets_and_contradictions_are_printed(film, tiny_engine):
+    """With a promise there are columns of intervals and sets, and what the promise is; a cross-check stands with both figures."""
+    analysis = analyze(film, tiny_engine)
+    assert "Interval" not in printed(analysis)
+    first, *others = analysis.findings
+    sure = replace(first, interval=(0.01, 0.25), set="can't say")
+    flag = Disagreement("Edema", "NetC", 20.0, 61.0, 25.5)
+    text = printed(replace(analysis, findings=(sure, *others), promise=0.9, disagreements=(flag,)))
+    for part in ("Interval Set", "1.0%–25.0% can't say", "at least 90%", "Edema a confidence of 20.0, the others 61.0"):
+        assert part in text
