@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils
 PIXELMED = /usr/share/java/pixelmed.jar
 
-.PHONY: help run test test-browser test-extras test-peers test-wheel lint docs clean
+.PHONY: help run test test-browser test-extras test-peers test-wheel audit lint docs clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -31,6 +31,10 @@ $(VENV)/.browser: $(VENV)/.test
 
 $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/.audit: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group audit
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.run
@@ -61,6 +65,9 @@ test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmt
 
 test-wheel: $(BIN)/python ## Build wheel and sdist, and test the wheel where nothing else is installed.
 	sh .ci/wheel "$(BIN)/python"
+
+audit: $(VENV)/.audit ## Look for known vulnerabilities and for secrets; write a bill of materials to build/sbom.cdx.json.
+	$(BIN)/python .ci/audit.py build/sbom.cdx.json
 
 lint: $(VENV)/.dev ## Check style, types and layers.
 	$(BIN)/ruff check .
