@@ -365,6 +365,19 @@ def test_no_dependency_is_under_the_gpl():
     assert len(seen) > len(PROJECT["dependencies"])
 
 
+def test_every_threat_names_tests_that_exist():
+    """Each threat of the threat model names at least one test, and each test that it names is there."""
+    text = (DOCS / "explanation" / "threat-model.md").read_text("utf-8")
+    tables = text.split("## Threats\n")[1].split("## What is left")[0]
+    threats = [row for row in re.findall(r"^\| (.+) \|$", tables, re.MULTILINE) if not row.startswith("threat |")]
+    assert len(threats) > 25
+    for threat in threats:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", threat)
+        assert named, threat
+        for path, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text("utf-8"), re.MULTILINE), (path, name)
+
+
 # --- links and navigation ------------------------------------------------------------------------------------------
 
 
