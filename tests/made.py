@@ -48,6 +48,8 @@ def made_scores(films: int = 240, seed: int = 4) -> Scores:
         evidence=evidence,
         points={ENSEMBLE: POINTS, "A": POINTS, "B": POINTS},
         rows=rows,
+        together=("A", "B"),
+        verifier="B",
     )
 
 

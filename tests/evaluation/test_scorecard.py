@@ -67,10 +67,10 @@ def test_the_document_is_whole_and_loads_nothing(evaluation):
 
 
 def test_every_section_is_there(evaluation):
-    """Opening, findings, members, curves, groups, heat maps, limits, checklist and what made it stand in this order."""
+    """Opening, findings, members, curves, promises, groups, heat maps, limits, checklist and what made it stand in this order."""
     page = to_html(evaluation).decode()
     order = re.findall(r'<section id="(\w+)">', page)
-    assert order == ["findings", "members", "curves", "groups", "heatmaps", "limits", "claim", "made"]
+    assert order == ["findings", "members", "curves", "promises", "groups", "heatmaps", "limits", "claim", "made"]
     figures = evaluation.judged[ENSEMBLE].findings["Edema"]
     for said in (
         f"{figures.auroc.value:.3f}",

@@ -18,7 +18,7 @@ from made import made_scores
 
 def test_every_finding_has_its_set_interval_and_limit():
     """Findings with enough patients have cuts and steps; a slope is where members were averaged, a limit where they share."""
-    found = fit_uncertainty(made_scores(800), "B", ["A", "B"])
+    found = fit_uncertainty(made_scores(800))
     assert (found.films, found.patients, found.promise) == (800, 400, 0.9)
     assert set(found.sets) == set(found.intervals) == {"Edema", "Effusion", "Nodule"}
     assert set(found.evidence) == set(found.cross_check) == {"Edema", "Effusion"}
@@ -26,7 +26,7 @@ def test_every_finding_has_its_set_interval_and_limit():
     cuts = found.sets["Effusion"]
     assert 0 < cuts.absent_below < cuts.present_above < 100
     assert found.cross_check["Edema"].films == 800
-    assert fit_uncertainty(made_scores(800), None, ["A", "B"]).cross_check == {}
+    assert fit_uncertainty(replace(made_scores(800), verifier=None)).cross_check == {}
 
 
 def test_too_few_patients_get_no_set_and_it_says_so():
@@ -35,7 +35,7 @@ def test_too_few_patients_get_no_set_and_it_says_so():
     labels = scores.labels.copy()
     labels[22:, 2] = 0
     labels[:22, 2] = 1
-    found = fit_uncertainty(replace(scores, labels=labels), None, ["A", "B"])
+    found = fit_uncertainty(replace(scores, labels=labels))
     assert "Nodule" not in found.sets
     assert "Nodule" not in found.intervals
     assert found.no_set == {"Nodule": "11 validation patients with it and 189 without; 20 of each are needed"}
@@ -47,7 +47,7 @@ def test_an_uncalibrated_finding_is_left_out():
     evidence = scores.evidence[ENSEMBLE].copy()
     evidence[:, 0] = np.nan
     scores = replace(scores, evidence=scores.evidence | {ENSEMBLE: evidence})
-    found = fit_uncertainty(scores, "B", ["A", "B"])
+    found = fit_uncertainty(scores)
     assert "Edema" not in {**found.sets, **found.intervals, **found.evidence, **found.no_set, **found.cross_check}
     assert np.isnan(recalibrated(scores, found).evidence[ENSEMBLE][:, 0]).all()
 
@@ -55,7 +55,7 @@ def test_an_uncalibrated_finding_is_left_out():
 def test_evidence_is_made_from_confidences():
     """A calibrated set of scores is flatter or steeper by the slope, whatever evidence it came with."""
     scores = made_scores(800)
-    found = fit_uncertainty(scores, "B", ["A", "B"])
+    found = fit_uncertainty(scores)
     once = recalibrated(scores, found)
     assert np.allclose(recalibrated(once, found).evidence[ENSEMBLE], once.evidence[ENSEMBLE], equal_nan=True)
     column = scores.names.index("Effusion")

@@ -9,7 +9,6 @@ from typing import get_args
 import numpy as np
 
 from hilum.calibrate import choose_operating_points
-from hilum.ensemble import VERIFIER
 from hilum.errors import Incompatible
 from hilum.evaluation.bootstrap import REPLICATES, Draws, patient_draws, summarise
 from hilum.evaluation.judge import Judgement, judge_answers, output_replicates
@@ -67,8 +66,7 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
         if 0 < labels[known].sum() < known.sum():
             points[validation.names[column]] = choose_operating_points(confidences[known, column], labels[known])
     together = [member for member in engine.members if member.manifest.in_ensemble]
-    verifier = next((member.name for member in together if member.manifest.slot == VERIFIER), None)
-    uncertainty = fit_uncertainty(validation, verifier, [member.name for member in together])
+    uncertainty = fit_uncertainty(validation)
     if (claim := claim_normal(validation, holdout)) is not None:
         point, normal = claim
         uncertainty = replace(uncertainty, normal=normal)

@@ -20,7 +20,8 @@ from hilum.evaluation.compare import compare
 from hilum.evaluation.curves import Curves, draw_curves
 from hilum.evaluation.judge import Judgement
 from hilum.evaluation.localise import Boxed, Pointing, localise
-from hilum.evaluation.scoring import Scores
+from hilum.evaluation.promises import Promises, judge_promises
+from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.evaluation.subgroups import Group, judge_groups
 from hilum.levels import DISCLAIMER
 from hilum.pipeline import Engine
@@ -82,6 +83,8 @@ class Evaluation:
     """Name → version."""
     command: str | None = None
     policy: str = POLICY
+    promises: Promises | None = None
+    """Of the ensemble; None: it makes none, or a member was judged alone."""
     disclaimer: str = field(default=DISCLAIMER)
 
 
@@ -120,6 +123,7 @@ def evaluate(
         subject=scores.subject,
         software={"hilum": __version__, "Python": platform.python_version(), "numpy": np.__version__},
         command=command,
+        promises=judge_promises(scores, draws, POLICY) if scores.subject == ENSEMBLE else None,
     )
 
 

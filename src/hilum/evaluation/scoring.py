@@ -15,7 +15,7 @@ from hilum.evaluation.judge import Answers
 from hilum.findings import OUTPUTS
 from hilum.images import read_image
 from hilum.pipeline import Engine, analyze
-from hilum.records import Analysis, Array, Finding, Heatmap, MemberFinding, OperatingPoint
+from hilum.records import Analysis, Array, Finding, Heatmap, MemberFinding, OperatingPoint, Uncertainty
 
 ENSEMBLE = "Ensemble"
 
@@ -50,6 +50,12 @@ class Scores:
     """Image → its heat maps, where they were asked for."""
     subject: str = ENSEMBLE
     """Whose figures lead: the ensemble's, or those of a member that was judged alone."""
+    together: tuple[str, ...] = ()
+    """The members of the ensemble."""
+    verifier: str | None = None
+    """The one of them that checks the others; None: there is none."""
+    uncertainty: Uncertainty | None = None
+    """What the ensemble promises; None where it makes no promise."""
 
     def assessed(self, who: str) -> tuple[int, ...]:
         """Return the columns that a member, or the ensemble, assesses."""
@@ -112,6 +118,9 @@ def score_table(
         rows=tuple(kept),
         heatmaps=drawn,
         subject=subject_of(engine),
+        together=tuple(member.name for member in engine.members if member.manifest.in_ensemble),
+        verifier=verifier_of(engine),
+        uncertainty=None if engine.record is None else engine.record.uncertainty,
     )
 
 
@@ -132,6 +141,12 @@ def subject_of(engine: Engine) -> str:
     """Return whose figures lead: the ensemble's where members are put together, else the one member's."""
     together = [member.name for member in engine.members if member.manifest.in_ensemble]
     return ENSEMBLE if len(together) > 1 else (*together, engine.members[0].name)[0]
+
+
+def verifier_of(engine: Engine) -> str | None:
+    """Return the ensemble's member that checks the others; None where there is none."""
+    own = (m.name for m in engine.members if m.manifest.in_ensemble and m.manifest.slot == ensemble.VERIFIER)
+    return next(own, None)
 
 
 def points_of(engine: Engine) -> dict[str, dict[str, Mapping[str, OperatingPoint]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +28,8 @@ DECIMALS = 3
 """Of the confidences that steps begin at, and of the shares on them: finer than what is known."""
 
 
-def fit_uncertainty(validation: Scores, verifier: str | None, members: Sequence[str]) -> Uncertainty:
-    """Return what validation films allow to be said. ``verifier``: the member that checks the others; ``members``: of the ensemble.
+def fit_uncertainty(validation: Scores) -> Uncertainty:
+    """Return what validation films allow to be said.
 
     Findings that an uncalibrated member takes part in are left out. Needs ``hilum[conformal]``; raises ``ConfigError`` where it
     is not installed.
@@ -45,12 +45,12 @@ def fit_uncertainty(validation: Scores, verifier: str | None, members: Sequence[
         films=len(validation.patients),
         patients=len(set(validation.patients)),
         promise=PROMISE,
-        evidence=_evidence(validation, columns, members),
+        evidence=_evidence(validation, columns),
         intervals={name: fit_steps(*films) for name, films in judged.items()},
         sets={name: conformal.fit_cuts(*films, PROMISE) for name, films in judged.items()},
         no_set=no_set,
-        cross_share=None if verifier is None else CROSS_SHARE,
-        cross_check={} if verifier is None else _limits(validation, columns, verifier, members),
+        cross_share=None if validation.verifier is None else CROSS_SHARE,
+        cross_check=_limits(validation, columns),
     )
 
 
@@ -69,12 +69,12 @@ def _too_few(scores: Scores, column: int) -> str:
     return f"{ill} validation patients with it and {well} without; {LEAST} of each are needed"
 
 
-def _evidence(scores: Scores, columns: Mapping[str, int], members: Sequence[str]) -> dict[str, Calibration]:
+def _evidence(scores: Scores, columns: Mapping[str, int]) -> dict[str, Calibration]:
     """Return the calibration of each finding that several members assess and that has films with and without it."""
     together = {}
     for name, column in columns.items():
         confidences, labels = _known(scores, column)
-        if 0 < labels.sum() < len(labels) and len(_assessing(scores, column, members)) > 1:
+        if 0 < labels.sum() < len(labels) and len(_assessing(scores, column)) > 1:
             together[name] = (log_odds(confidences), labels)
     fitted = calibrate.fit_one_slope([x for x, _ in together.values()], [y for _, y in together.values()])
     return dict(zip(together, fitted, strict=True))
@@ -86,8 +86,18 @@ def log_odds(confidences: Floats) -> Floats:
     return np.asarray(np.log(shares) - np.log1p(-shares))
 
 
-def _assessing(scores: Scores, column: int, members: Sequence[str]) -> list[str]:
-    return [who for who in members if column in scores.assessed(who)]
+def _assessing(scores: Scores, column: int) -> list[str]:
+    return [who for who in scores.together if column in scores.assessed(who)]
+
+
+def shared_differences(scores: Scores, column: int) -> Floats | None:
+    """Return the verifying member's confidence minus the mean of the others' (N,); None where they do not share the finding."""
+    assessing = _assessing(scores, column)
+    others = [who for who in assessing if who != scores.verifier]
+    if scores.verifier is None or scores.verifier not in assessing or not others:
+        return None
+    mean = np.mean([scores.confidences[who][:, column] for who in others], axis=0, dtype=np.float64)
+    return np.asarray(scores.confidences[scores.verifier][:, column] - mean)
 
 
 def fit_steps(confidences: Floats, labels: Floats) -> IntervalSteps:
@@ -119,15 +129,12 @@ def fit_steps(confidences: Floats, labels: Floats) -> IntervalSteps:
     )
 
 
-def _limits(scores: Scores, columns: Mapping[str, int], verifier: str, members: Sequence[str]) -> dict[str, CrossLimit]:
+def _limits(scores: Scores, columns: Mapping[str, int]) -> dict[str, CrossLimit]:
     limits = {}
     for name, column in columns.items():
-        others = [who for who in _assessing(scores, column, members) if who != verifier]
-        if not others or column not in scores.assessed(verifier):
-            continue
-        mean = np.mean([scores.confidences[who][:, column] for who in others], axis=0)
-        differences = (scores.confidences[verifier][:, column] - mean).astype(np.float64)
-        if (limit := conformal.limit_of(differences, CROSS_SHARE)) is not None:
+        differences = shared_differences(scores, column)
+        limit = None if differences is None else conformal.limit_of(differences, CROSS_SHARE)
+        if differences is not None and limit is not None:
             limits[name] = CrossLimit(limit, len(differences))
     return limits
 

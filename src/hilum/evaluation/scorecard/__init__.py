@@ -13,6 +13,7 @@ from hilum.evaluation.scorecard.findings import findings, members
 from hilum.evaluation.scorecard.groups import groups
 from hilum.evaluation.scorecard.heatmaps import localisation
 from hilum.evaluation.scorecard.made import made
+from hilum.evaluation.scorecard.promises import promises
 from hilum.evaluation.scorecard.style import STYLE
 from hilum.evaluation.scorecard.summary import heading, sentences, tiles, warnings_of
 from hilum.evaluation.scoring import ENSEMBLE
@@ -44,6 +45,7 @@ def _sections(evaluation: Evaluation) -> Iterator[str]:
     if len(evaluation.judged) > 1 and evaluation.subject == ENSEMBLE:
         yield _section("members", "The ensemble beside its members", members(evaluation))
     yield _section("curves", "Curves", curves(evaluation))
+    yield _section("promises", "Are promises kept?", promises(evaluation))
     yield _section("groups", "Groups", groups(evaluation))
     yield _section("heatmaps", "Heat maps against readers’ boxes", localisation(evaluation))
     yield _section("limits", "What these figures do not say", bullets(warnings_of(evaluation, evaluation.subject)))

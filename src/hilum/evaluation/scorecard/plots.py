@@ -21,10 +21,10 @@ LINES: tuple[tuple[str, str], ...] = (
 GREY, INK = "#9aa5b1", "#1b2430"
 
 
-def _frame(label: str, across: str, up: str, inside: str, most: float = 1.0) -> str:
-    """Return a square plot from 0 to ``most`` on both axes with what is drawn ``inside``."""
+def _frame(label: str, across: str, up: str, inside: str, most: float = 1.0, most_up: float | None = None) -> str:
+    """Return a square plot with what is drawn ``inside``, from 0 to ``most`` on both axes, or to ``most_up`` on the upright one."""
     width, height = LEFT + SIDE + RIGHT, TOP + SIDE + BOTTOM
-    ticks = "".join(_ticks(most))
+    ticks = "".join(_ticks(most, most if most_up is None else most_up))
     return (
         f'<svg class="plot" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
         f'<g transform="translate({LEFT} {TOP})"><rect width="{SIDE}" height="{SIDE}" class="area"/>{ticks}{inside}'
@@ -34,14 +34,14 @@ def _frame(label: str, across: str, up: str, inside: str, most: float = 1.0) -> 
     )
 
 
-def _ticks(most: float) -> Iterator[str]:
+def _ticks(most: float, most_up: float) -> Iterator[str]:
     for share in (0.0, 0.5, 1.0):
-        at, text = share * SIDE, f"{share * most:.2g}"
+        at, text, up = share * SIDE, f"{share * most:.2g}", f"{share * most_up:.2g}"
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
         if 0 < share < 1:
             yield f'<path d="M{at:g} 0V{SIDE}M0 {at:g}H{SIDE}" class="grid"/>'
         yield f'<text x="{at:g}" y="{SIDE + 11}" class="tick" text-anchor="{anchor}">{text}</text>'
-        yield f'<text x="-4" y="{SIDE - at + 3:g}" class="tick" text-anchor="end">{text}</text>'
+        yield f'<text x="-4" y="{SIDE - at + 3:g}" class="tick" text-anchor="end">{up}</text>'
 
 
 def _line(points: Sequence[Point], number: int) -> str:
@@ -90,6 +90,16 @@ def reliability_plot(finding: str, curves: Curves) -> str:
         inside += f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" class="whisker"/>'
         inside += f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4" fill="{LINES[0][0]}"/>'
     return _frame(f"Reliability of {finding}", "stated probability", "observed share", inside, most)
+
+
+def risk_plot(name: str, points: Sequence[Point], at: Point | None = None) -> str:
+    """Return the share of wrong answers against the share answered. ``at``: where the recommendation's rule stands."""
+    top = max([0.02, *(error for _, error in points), *(() if at is None else (at[1],))])
+    most = next(edge for edge in (0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if top <= edge)
+    inside = _line([(share, error / most) for share, error in points], 0) if points else ""
+    if at is not None:
+        inside += f'<circle cx="{at[0] * SIDE:.1f}" cy="{(1 - at[1] / most) * SIDE:.1f}" r="3" class="cut"/>'
+    return _frame(f"Risk and coverage of {name}", "share answered", "share wrong", inside, 1.0, most)
 
 
 def legend(names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
 .key { width: 26px; height: 10px; margin-right: .4rem; vertical-align: middle; } .key path { fill: none; }
 .grid-of-plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(29rem, 1fr)); gap: 1.1rem 1.4rem; margin-top: .6rem; }
 figure { margin: 0; break-inside: avoid; } figcaption { font-weight: 600; } figcaption small { display: inline; margin-left: .4rem; }
-.plot { width: 32.8%; height: auto; } .forest { width: 120px; height: 14px; vertical-align: -1px; }
+.small-plots { grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); } .small-plots .plot { width: 100%; } .plot { width: 32.8%; height: auto; } .forest { width: 120px; height: 14px; vertical-align: -1px; }
 svg .area { fill: #fbfcfd; stroke: #aab4bf; stroke-width: .8; } svg .grid { stroke: #e9edf1; stroke-width: .8; fill: none; }
 svg .chance { stroke: #b3bcc6; stroke-width: 1; fill: none; } svg .mark { stroke: #b3bcc6; stroke-width: 1; } svg .whisker { stroke: #0f62a8; stroke-width: 1.4; fill: none; }
 svg .cut { fill: #fff; stroke: #0f62a8; stroke-width: 1.6; } svg text { font: 8.5px system-ui, sans-serif; fill: var(--soft); } svg .axis { font-size: 9px; fill: var(--ink); }

@@ -50,6 +50,11 @@ def sentences(evaluation: Evaluation) -> Iterator[str]:
             f"The calibration slope’s interval contains 1 for {contain} of {len(slopes)} findings, and the calibration error is "
             f"within what chance gives a perfectly calibrated model for {within} of {len(calibrations)}."
         )
+    if (promises := evaluation.promises) is not None:
+        yield (
+            f"Sets held the truth for {short(promises.pooled.covered)} of the answers, which is "
+            f"{'within' if promises.kept else 'not within'} 2 points of the {promises.promise:.0%} that they promise."
+        )
     if evaluation.subject == ENSEMBLE and evaluation.gain:
         gains = "; ".join(f"{who} {signed(gain)}" for who, gain in evaluation.gain.items())
         yield f"The ensemble’s mean AUROC minus each member’s, over the findings that both assess: {gains}."
