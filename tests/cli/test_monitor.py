@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from conftest import film_pixels
 from hilum import pipeline, registry
 from hilum.cli.options import open_monitor, open_set
+from hilum.cli.watch import reader
 from hilum.monitor import live
 from hilum.settings import EngineSettings
 from made import labelled_films
@@ -86,11 +88,32 @@ def test_services_open_what_their_settings_name(shipped, films, hilum, tmp_path)
     assert open_monitor(EngineSettings(monitor=tmp_path / "rows", monitor_baseline=5), engine).levels() == {}
 
 
+def test_a_watched_folder_has_rows(tiny_engine, film_png, tmp_path):
+    """A film that hilum watch reads has a row; what can't be read has none."""
+    shown = live.Monitor(tmp_path / "rows", tiny_engine)
+    read = reader(tiny_engine, (), shown)
+    read(Path("film.png"), film_png)
+    read(Path("text.png"), b"no film")
+    assert shown.films == 1
+
+
+def test_damage_to_a_reference_is_found(hilum, shipped, films):
+    """A reference whose values were changed is not whole; one of other members is, and is said to be left unused."""
+    hilum("models", "reference", "--data", films / "table.csv", "--validation", films / "validation.csv")
+    shutil.rmtree(shipped / "hilumcnn-tiny")
+    done = hilum("models", "verify")
+    assert (done.code, "of other members: left unused" in done.out) == (0, True)
+    (shipped / "reference.npz").write_bytes(b"other")
+    assert hilum("models", "verify").code == 1
+
+
 def test_a_new_card_keeps_the_reference(hilum, shipped, films):
     """A bundle's card changes its manifest's hash; the reference follows, since weights and answers are the same."""
     hilum("models", "reference", "--data", films / "table.csv", "--validation", films / "validation.csv")
     before = registry.load_reference(shipped)
     assert hilum("models", "card", shipped / "hilumcnn-tiny").code == 0
+    verified = hilum("models", "verify")
+    assert (verified.code, "reference.json: whole, 12 films\n" in verified.out) == (0, True)
     after = registry.load_reference(shipped)
     assert after.record.members != before.record.members
     assert after.record.members["hilumcnn-tiny"] == registry.load_bundle(shipped / "hilumcnn-tiny").sha256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +78,7 @@ def verify(
 
 
 def _judge(folder: Path, trust: Trust | None) -> Iterator[tuple[str, str | BundleError]]:
-    """Yield each bundle, and the ensemble's record, with what is to be said of it."""
+    """Yield each bundle, the reference and the ensemble's record, with what is to be said of it."""
     from hilum.pipeline import check_golden
     from hilum.registry import ENSEMBLE, find_bundles, load_bundle, read_ensemble
     from hilum.runtime import open_session
@@ -97,6 +97,7 @@ def _judge(folder: Path, trust: Trust | None) -> Iterator[tuple[str, str | Bundl
             yield place.name, error
         else:
             yield place.name, f"whole{signed}, {bundle.manifest.name} {bundle.manifest.version}"
+    yield from _judge_reference(folder, digests)
     try:
         found = read_ensemble(folder)
         if found is None:
@@ -113,3 +114,17 @@ def _judge(folder: Path, trust: Trust | None) -> Iterator[tuple[str, str | Bundl
         yield ENSEMBLE, error
     else:
         yield ENSEMBLE, f"whole{signed}, of {len(record.members)} members"
+
+
+def _judge_reference(folder: Path, digests: Mapping[str, str]) -> Iterator[tuple[str, str | BundleError]]:
+    """Yield what is to be said of the reference, which no answer hangs on: of other members it is left unused, and no fault."""
+    from hilum.registry import REFERENCE, load_reference
+
+    try:
+        found = load_reference(folder)
+    except BundleError as error:
+        yield REFERENCE, error
+        return
+    if found is not None:
+        own = dict(found.record.members) == dict(digests)
+        yield REFERENCE, f"whole, {found.record.films} films" + ("" if own else ", of other members: left unused")

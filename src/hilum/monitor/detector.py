@@ -27,7 +27,8 @@ TAIL, TAIL_BET = 0.02, 0.1
 SPREADS = (0.8, -0.4)
 """Bets that films stand at both ends more often than in the middle, or less; − 0.5 to 1, so that none is below 0."""
 BETS = 2 * len(TILTS) + 2 + len(SPREADS)
-_CHUNK = 1024
+_BLOCK = 32
+"""Films that are followed in one go: few enough for the product of their bets to stay a number."""
 
 
 def bets(places: Floats) -> Floats:
@@ -66,7 +67,7 @@ class Detector:
         self._rng = np.random.default_rng(SEED)
         shape = (len(self.names), BETS)
         self._sums: Floats = np.zeros(shape)
-        self._runs: Floats = np.ones(shape)
+        self._runs: Floats = np.zeros(shape)
         self._since: npt.NDArray[np.int64] = np.zeros(shape, dtype=np.int64)
 
     @property
@@ -76,32 +77,56 @@ class Detector:
 
     def follow(self, values: Array) -> tuple[Floats, list[Alarm]]:
         """Take films N×K, NaN where a film has no such number; return the levels after each film, N×K, and the alarms."""
-        levels = np.zeros(values.shape)
-        alarms: list[Alarm] = []
-        for start in range(0, len(values), _CHUNK):
-            part = values[start : start + _CHUNK].astype(np.float64)
-            draws = self._rng.random(part.shape)
-            places = np.empty(part.shape)
-            for column, ranked in enumerate(self._ranked):
-                places[:, column] = ranked.rank(part[:, column], draws[:, column])
-            there = ~np.isnan(places)[..., np.newaxis]
-            for row, (bet, taken) in enumerate(zip(bets(places), there, strict=True)):
-                levels[start + row], found = self._step(bet, taken)
-                alarms += found
+        given = values.astype(np.float64)
+        draws = self._rng.random(given.shape)
+        places = np.empty(given.shape)
+        for column, ranked in enumerate(self._ranked):
+            places[:, column] = ranked.rank(given[:, column], draws[:, column])
+        levels, alarms = np.zeros(values.shape), []
+        for start in range(0, len(values), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            levels[block], found = self._block(places[block])
+            alarms += found
         return levels, alarms
 
+    def _block(self, places: Floats) -> tuple[Floats, list[Alarm]]:
+        """Follow a few films: in one go where none of them gives an alarm."""
+        bet, taken = bets(places), ~np.isnan(places)[..., np.newaxis]
+        sums = self._gains(bet, taken)
+        means = sums.mean(axis=2)
+        if (means < self.limit).all():
+            self._sums = sums[-1]
+            self._date(bet)
+            return self._levels(means), []
+        steps = [self._step(bet[row : row + 1], taken[row : row + 1]) for row in range(len(places))]
+        return np.stack([level for level, _ in steps]), [alarm for _, found in steps for alarm in found]
+
+    def _gains(self, bet: Floats, taken: npt.NDArray[np.bool_]) -> Floats:
+        """Return R after each film of a block without an alarm: R ← (R + 1) × bet, in one go."""
+        products = bet.cumprod(axis=0)
+        begun = np.concatenate([np.ones_like(bet[:1]), products[:-1]])
+        return np.asarray(products * (self._sums + (taken / begun).cumsum(axis=0)))
+
+    def _date(self, bet: Floats) -> None:
+        """Follow, for each bet, from which film on it would have won most: a CUSUM, in logarithms."""
+        path = self._runs + np.concatenate([np.zeros_like(bet[:1]), np.log(bet).cumsum(axis=0)])
+        lowest = np.minimum.accumulate(np.concatenate([np.zeros_like(bet[:1]), path[:-1]]))
+        fresh = path[:-1] <= lowest[:-1]
+        number = np.where(fresh, np.arange(len(bet))[:, np.newaxis, np.newaxis], -1).max(axis=0)
+        self._since = np.where(number >= 0, self.films + number, self._since)
+        self._runs = path[-1] - lowest[-1]
+        self.films += len(bet)
+
     def _step(self, bet: Floats, taken: npt.NDArray[np.bool_]) -> tuple[Floats, list[Alarm]]:
-        self._sums = (self._sums + taken) * bet
-        fresh = self._runs <= 1
-        self._since[fresh] = self.films
-        self._runs = np.where(fresh, bet, self._runs * bet)
+        """Follow one film, 1×K×BETS, that may give an alarm."""
+        (self._sums,) = self._gains(bet, taken)
+        self._date(bet)
         sums = self._sums.mean(axis=1)
         alarms = []
         for index in np.flatnonzero(sums >= self.limit):
             since = self._since[index, int(self._sums[index].argmax())]
-            alarms.append(Alarm(self.names[index], self.films, int(since)))
-            self._sums[index], self._runs[index] = 0.0, 1.0
-        self.films += 1
+            alarms.append(Alarm(self.names[index], self.films - 1, int(since)))
+            self._sums[index] = self._runs[index] = 0.0
         return self._levels(sums), alarms
 
     def _levels(self, sums: Floats) -> Floats:

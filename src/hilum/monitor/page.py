@@ -18,8 +18,9 @@ _OWN_STYLE = """
 .key { display: inline-block; width: 1.6rem; height: 0; border-top: 2px solid #0f62a8; margin-right: .4rem;
   vertical-align: middle; }
 .key.reference { border-color: #8993a0; } .key.alarm { border-color: #b3261e; }
-.grid-of-plots { grid-template-columns: 1fr; } .moved figcaption { color: #b3261e; }
-.moves th { width: 21rem; } .moves td { line-height: 1.35; }
+.grid-of-plots { grid-template-columns: minmax(0, 1fr); } figcaption small { white-space: normal; }
+.moved figcaption { color: #b3261e; }
+.moves th:first-child { width: 30%; } .moves th:last-child { width: 36%; } .moves td { line-height: 1.35; }
 """
 
 

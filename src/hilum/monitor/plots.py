@@ -11,7 +11,7 @@ from hilum.monitor.ranks import Floats
 from hilum.records import Array
 
 WIDTH, HEIGHT = 150, 96
-LEFT, TOP, RIGHT, BOTTOM = 34, 8, 8, 28
+LEFT, TOP, RIGHT, BOTTOM = 40, 8, 8, 28
 BLUE, GREY, RED = "#0f62a8", "#8993a0", "#b3261e"
 BINS = 24
 BLOCKS = 40
@@ -30,10 +30,10 @@ def distribution(title: str, reference: Array, films: Array) -> str:
     shares = [np.histogram(np.clip(one, low, high), edges)[0] / max(1, len(one)) for one in (known, found)]
     most = max(0.01, float(max(one.max() for one in shares)))
     lines = "".join(
-        _line(_steps(edges, one), (low, high), (0, most), colour, width)
+        _line(_steps(edges, 100 * one), (low, high), (0, 100 * most), colour, width)
         for one, colour, width in zip(shares, (GREY, BLUE), (1.2, 1.8), strict=True)
     )
-    return _frame(f"{title}: distribution", "value", "share of films", (low, high), (0, most), lines)
+    return _frame(f"{title}: distribution", "value", "films, %", (low, high), (0, 100 * most), lines)
 
 
 def course(title: str, reference: Array, films: Array, mean: bool) -> str:
@@ -120,10 +120,10 @@ def _frame(label: str, across: str, up: str, xs: Point, ys: Point, inside: str) 
         f'<svg class="plot" viewBox="0 0 {LEFT + WIDTH + RIGHT} {TOP + HEIGHT + BOTTOM}" role="img" aria-label="{escape(label)}">'
         f'<g transform="translate({LEFT} {TOP})"><rect width="{WIDTH}" height="{HEIGHT}" class="area"/>{ticks}{inside}'
         f'<text x="{WIDTH / 2}" y="{HEIGHT + 23}" class="axis" text-anchor="middle">{escape(across)}</text>'
-        f'<text transform="translate(-26 {HEIGHT / 2}) rotate(-90)" class="axis" text-anchor="middle">{escape(up)}</text>'
+        f'<text transform="translate(-31 {HEIGHT / 2}) rotate(-90)" class="axis" text-anchor="middle">{escape(up)}</text>'
         "</g></svg>"
     )
 
 
 def _tick(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"

@@ -117,7 +117,7 @@ def _moved(
         before, after = centre(name, known[:, column]), centre(name, values[alarm.since : alarm.film + 1, column])
         label = label_of(name)
         far = label.higher if after > before else label.lower
-        sentence = f"{far}: {label.title.lower()} {shown(name, after)}, in the reference {shown(name, before)}."
+        sentence = f"{far}: {_within(label.title)} {shown(name, after)}, in the reference {shown(name, before)}."
         if after == before:
             sentence = f"{label.title} is spread otherwise than in the reference, about the same middle, {shown(name, before)}."
         found.append(
@@ -135,6 +135,11 @@ def _moved(
             )
         )
     return tuple(found)
+
+
+def _within(title: str) -> str:
+    """Return a title as it stands within a sentence."""
+    return title[0].lower() + title[1:]
 
 
 def centre(name: str, values: Array) -> float:
