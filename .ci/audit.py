@@ -65,18 +65,20 @@ def vulnerabilities(packages: Mapping[str, str]) -> Mapping[str, Any] | None:
 
 def judge(report: Mapping[str, Any] | None, packages: Mapping[str, str]) -> tuple[list[str], bool]:
     """Return what is to be said of a report, and whether a vulnerability is known."""
-    if report is None:
-        return [f"vulnerabilities: could not be checked, of none of {len(packages)} packages: no answer"], False
     lines, checked = [], set()
-    for one in report["dependencies"]:
+    for one in report["dependencies"] if report is not None else ():
         if "skip_reason" not in one:
             checked.add(canonicalize_name(one["name"]))
         lines += [
             f"  {one['name']} {one['version']}: {flaw['id']}, mended in {', '.join(flaw['fix_versions']) or 'none yet'}"
             for flaw in one.get("vulns", ())
         ]
+    if not checked:
+        return [f"vulnerabilities: could not be checked, for none of {len(packages)} packages"], False
     unchecked = sorted(set(packages) - checked)
-    head = f"vulnerabilities: {len(lines)} known, in {len(checked)} of {len(packages)} packages that could be checked"
+    head = (
+        f"vulnerabilities: {len(lines)} known in the {len(checked)} of {len(packages)} packages that could be checked"
+    )
     missing = [f"  could not be checked: {', '.join(unchecked)}"] if unchecked else []
     return [head, *lines, *missing], bool(lines)
 

@@ -32,7 +32,7 @@ def test_a_known_hole_fails(audit):
     lines, vulnerable = audit.judge({"dependencies": [SOUND, HOLE]}, PACKAGES)
     assert vulnerable
     assert lines == [
-        "vulnerabilities: 1 known, in 2 of 2 packages that could be checked",
+        "vulnerabilities: 1 known in the 2 of 2 packages that could be checked",
         "  Pillow 9.0.0: PYSEC-1, mended in 9.0.1",
     ]
 
@@ -40,8 +40,9 @@ def test_a_known_hole_fails(audit):
 @pytest.mark.parametrize(
     ("report", "said"),
     [
-        (None, "of none of 2 packages"),
-        ({"dependencies": [SOUND, SKIPPED]}, "in 1 of 2 packages"),
+        (None, "for none of 2 packages"),
+        ({"dependencies": [SKIPPED]}, "for none of 2 packages"),
+        ({"dependencies": [SOUND, SKIPPED]}, "in the 1 of 2 packages"),
         ({"dependencies": [SOUND]}, "could not be checked: pillow"),
     ],
 )

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -203,9 +204,13 @@ def pseudonym(secret: bytes, subject: Subject, identifier: str) -> str:
 
 
 def _hmac(secret: bytes, use: str, text: str) -> str:
-    """Each use has a key of its own, so that no pseudonym can stand for a mac."""
-    key = hmac.digest(secret, f"hilum audit {use}".encode(), hashlib.sha256)
-    return hmac.digest(key, text.encode(), hashlib.sha256).hex()
+    return hmac.digest(_key(secret, use), text.encode(), hashlib.sha256).hex()
+
+
+@cache
+def _key(secret: bytes, use: str) -> bytes:
+    """Return the key of one use: each has its own, so that no pseudonym can stand for a mac."""
+    return hmac.digest(secret, f"hilum audit {use}".encode(), hashlib.sha256)
 
 
 def _head(database: sqlite3.Connection) -> Anchor | None:
