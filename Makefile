@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils
 PIXELMED = /usr/share/java/pixelmed.jar
 
-.PHONY: help run test test-browser test-extras test-peers test-wheel audit lint docs clean
+.PHONY: help run test test-browser test-extras test-peers test-wheel fuzz audit lint docs clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -62,6 +62,9 @@ test-extras: ## Run what needs torch 2.14, torchvision, timm, Keras or TensorFlo
 test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed), which apt installs where they are missing.
 	@for program in Orthanc storescu dciodvfy gdcmconv java pdftotext; do command -v $$program >/dev/null || exit 1; done && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
 	$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
+
+fuzz: $(VENV)/.test ## Spoil files of every kind for ten minutes, or as ARGS says (--minutes N).
+	$(BIN)/python bench/fuzz.py $(ARGS)
 
 test-wheel: $(BIN)/python ## Build wheel and sdist, and test the wheel where nothing else is installed.
 	sh .ci/wheel "$(BIN)/python"

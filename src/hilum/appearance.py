@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from zipfile import BadZipFile
 
 import numpy as np
 
+from hilum.arrays import read_arrays
 from hilum.errors import Incompatible
 from hilum.normalise import resample
 from hilum.records import Appearance, Array, Heatmap, InputSpec, Look
@@ -103,14 +103,11 @@ def to_npz(appearance: Appearance) -> bytes:
 
 def from_npz(content: bytes) -> Appearance:
     """Read what ``to_npz`` wrote; nothing stored is run. Raises ``Incompatible``."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            kinds = tuple(str(kind) for kind in stored["kinds"])
-            mean, scale, weight, bias, basis, spread, limits = (stored[name].astype(np.float32) for name in _ARRAYS)
-    except (KeyError, ValueError, OSError, BadZipFile) as error:
-        raise Incompatible(
-            f"The gate's record can't be read ({type(error).__name__}). Expected a file of hilum's."
-        ) from None
+    named, *stored = read_arrays(content, "gate's record", "kinds", *_ARRAYS)
+    if named.ndim != 1 or any(one.dtype.kind not in "fiu" or not one.ndim for one in stored):
+        raise Incompatible("The gate's record has something else than numbers in it. Expected a file of hilum's.")
+    kinds = tuple(str(kind) for kind in named)
+    mean, scale, weight, bias, basis, spread, limits = (one.astype(np.float32) for one in stored)
     size, directions = len(mean), len(spread)
     shapes = (scale.shape, weight.shape, bias.shape, basis.shape, limits.shape)
     if FILM not in kinds or shapes != ((size,), (size, len(kinds)), (len(kinds),), (size, directions), (2,)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import get_args
 import numpy as np
 
 from hilum import __version__, appearance, ensemble, explain, gate, keras_h5, levels, signatures
+from hilum.arrays import read_arrays
 from hilum.errors import BundleNotFound, ConfigError, Incompatible, Untrusted
 from hilum.findings import OUTPUTS
 from hilum.graph import Head, read_head
@@ -227,8 +227,9 @@ def check_golden(bundle: Bundle, session: Session) -> None:
     """Raise ``Incompatible`` unless the open network gives the golden logits; nothing to do for a bundle without any."""
     if bundle.golden is None:
         return
-    with np.load(io.BytesIO(bundle.golden), allow_pickle=False) as stored:
-        pixels, expected = stored["pixels"], stored["logits"]
+    pixels, expected = read_arrays(bundle.golden, "record of golden answers", "pixels", "logits")
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or not pixels.size or expected.dtype.kind != "f":
+        raise Incompatible("The record of golden answers has arrays of another kind. Expected a file of hilum's.")
     inputs = scale_pixels(pixels.astype(np.float32) / np.float32(255), bundle.manifest.input)
     (logits,) = session.evaluate(np.ascontiguousarray(inputs), "logits")
     difference = float(np.abs(logits - expected).max()) if logits.shape == expected.shape else float("inf")

@@ -17,8 +17,14 @@ class Session:
         self.outputs = frozenset(output.name for output in session.get_outputs())
 
     def evaluate(self, x: Array, *names: str) -> tuple[Array, ...]:
-        """Run the graph on ``x`` (float32, in the graph's layout) and return the outputs named, float32."""
-        return tuple(self._session.run(list(names), {self._input: x}))
+        """Run the graph on ``x`` (float32, in the graph's layout) and return the outputs named. Raises ``Incompatible``."""
+        try:
+            return tuple(self._session.run(list(names), {self._input: x}))
+        except Exception as error:  # noqa: BLE001 - the engine raises classes of its own that it does not export
+            problem = type(error).__name__
+        raise Incompatible(
+            f"The network can't be run on {'×'.join(map(str, x.shape))} numbers ({problem}). Expected one that fits its manifest."
+        )
 
     def run(self, x: Array) -> Scored:
         """Score one film, as ``normalise`` gives it (first axis 1). ``features`` is None where the graph has none."""

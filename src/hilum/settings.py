@@ -92,7 +92,7 @@ def _read_toml(path: Path | None, known: Iterable[str]) -> Mapping[str, Any]:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"The configuration file {path} can't be read ({type(error).__name__}).") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or a number of thousands of digits
         raise ConfigError(f"The configuration file {path} is not valid TOML: {error}.") from None
     _refuse_unknown("setting", content, known)
     return content

@@ -86,7 +86,13 @@ def test_a_split_survives_its_file(tmp_path: Path) -> None:
 def test_wrong_splits_are_refused(tmp_path: Path) -> None:
     """A missing file, a missing column and an impossible fraction are DatasetErrors."""
     (tmp_path / "other.csv").write_text("name\nP1\n")
-    with pytest.raises(DatasetError, match="does not exist"):
+    (tmp_path / "latin.csv").write_bytes("patient_id\nJosé\n".encode("latin-1"))
+    (tmp_path / "empty.csv").write_text("patient_id,note\nP1,\n,P2\n")
+    with pytest.raises(DatasetError, match="UTF-8"):
+        read_patients(tmp_path / "latin.csv")
+    with pytest.raises(DatasetError, match="Line 3 has no patient_id"):
+        read_patients(tmp_path / "empty.csv")
+    with pytest.raises(DatasetError, match="There is no split file"):
         read_patients(tmp_path / "none.csv")
     with pytest.raises(DatasetError, match="patient_id"):
         read_patients(tmp_path / "other.csv")

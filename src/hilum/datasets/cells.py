@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,8 +57,16 @@ def split_uncertain(cells: Mapping[str, int | None]) -> tuple[dict[str, float | 
 
 
 def read_number(text: str | None) -> float | None:
-    """Return a cell's number, or None where there is none."""
+    """Return a cell's finite number, or None where there is none."""
     try:
-        return float(text) if text else None
+        number = float(text or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
+
+
+def read_name(text: str | None, line: int, column: str) -> str:
+    """Return a cell that may not be empty. Raises ``DatasetError``."""
+    if not text:
+        raise DatasetError(f"Line {line} has no {column}. Expected one on every line.")
+    return text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hilum.datasets.cells import Cells, open_csv, read_label, read_number, split_uncertain
+from hilum.datasets.cells import Cells, open_csv, read_label, read_name, read_number, split_uncertain
 from hilum.datasets.table import Row, Table
 from hilum.errors import DatasetError
 from hilum.findings import OUTPUTS, canonical
@@ -64,8 +64,8 @@ def _row(number: int, cells: Cells, outputs: Mapping[str, str]) -> Row:
     )
     width = read_number(cells.get("orig_width"))
     return Row(
-        image=Path(cells["file"]),
-        patient=cells["patient_id"],
+        image=Path(read_name(cells["file"], number, "file")),
+        patient=read_name(cells["patient_id"], number, "patient_id"),
         source=cells.get("source") or "",
         view=cells.get("view") or "",
         age=read_number(cells.get("age")),

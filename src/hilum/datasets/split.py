@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
+from hilum.datasets.cells import open_csv, read_name
 from hilum.datasets.table import Table
 from hilum.errors import DatasetError
 from hilum.findings import OUTPUTS
@@ -85,10 +85,7 @@ def write_patients(path: Path, patients: Collection[str]) -> None:
 
 def read_patients(path: Path) -> frozenset[str]:
     """Read a split that ``write_patients`` wrote. Raises ``DatasetError`` if it is not one."""
-    if not path.is_file():
-        raise DatasetError("The split file does not exist. Expected a CSV file with the column patient_id.")
-    with path.open(newline="", encoding="utf-8") as lines:
-        reader = csv.DictReader(lines)
-        if "patient_id" not in (reader.fieldnames or []):
-            raise DatasetError("The split file has no column patient_id.")
-        return frozenset(row["patient_id"] for row in reader)
+    with open_csv(path, ("patient_id",), "split file") as (_, lines):
+        return frozenset(
+            read_name(cells["patient_id"], line, "patient_id") for line, cells in enumerate(lines, start=2)
+        )

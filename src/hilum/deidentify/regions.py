@@ -57,7 +57,7 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError):
         raise ConfigError("The file of regions can't be read. Check that it exists and is text in UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not TOML, or a number of thousands of digits
         raise ConfigError(f"The file of regions is not TOML: {error}.") from None
     rules = content.get("rule")
     if set(content) != {"rule"} or not isinstance(rules, list):

@@ -274,7 +274,7 @@ def read_config(path: Path) -> TrainingConfig:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("The configuration file does not exist. Expected a TOML file.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise ConfigError(f"The configuration file is not valid TOML: {error}.") from None
     _place(path, content)
     return config_from_dict(content)

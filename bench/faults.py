@@ -1,0 +1,66 @@
+"""What is lost when things go wrong: the real service, node and watch, with the weights that ship, killed, starved and beset.
+
+    python bench/faults.py
+
+Needs Linux, root (it mounts small disks) and libfaketime (Debian: faketime). Prints a table of what was tried, what must hold, what
+was seen, how many films were lost and how many answers were wrong, and ends with 1 where either is not 0. ``--only`` runs the
+scenarios whose name has that in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import random
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import faults_http
+import faults_node
+from faults_http import Row
+from serving import machine, table
+
+
+def main() -> int:
+    """Run, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="part of a scenario's name")
+    parser.add_argument("--seed", type=int, default=1, help="of what is random")
+    parser.add_argument("--out", type=Path, help="Markdown file to write")
+    given = parser.parse_args()
+    random.seed(given.seed)
+    rows: list[Row] = []
+    for scenario in (*faults_http.SCENARIOS, *faults_node.SCENARIOS):
+        if given.only not in scenario.__name__:
+            continue
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            try:
+                new = scenario(Path(folder))
+            except Exception:  # noqa: BLE001 - a scenario that breaks is a line of the table
+                traceback.print_exc()
+                new = [Row(scenario.__name__, "", "", "the scenario itself broke", 1, 0)]
+        rows += new
+        for row in new:
+            print(f"{row.fault}: {row.seen} (lost {row.lost}, wrong {row.wrong})", flush=True)
+    lost, wrong = sum(row.lost for row in rows), sum(row.wrong for row in rows)
+    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    text = "\n\n".join(
+        [
+            f"`python bench/faults.py --seed {given.seed}`, {date}, {machine()}, on a machine that did other work as well.",
+            f"**{len(rows)} faults: {lost} films lost, {wrong} answers wrong.**",
+            table(
+                ("fault", "tried", "what must hold", "seen", "lost", "wrong"),
+                [(row.fault, row.tried, row.must, row.seen, row.lost, row.wrong) for row in rows],
+            ),
+        ]
+    )
+    print(text)
+    if given.out:
+        given.out.write_text(text + "\n", "utf-8")
+    return 1 if lost or wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
