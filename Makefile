@@ -51,12 +51,13 @@ test-browser: $(VENV)/.browser ## Run the page's tests in Chromium, which apt in
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji; }
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-test-extras: ## Run what needs torch 2.14, torchvision, timm, Keras or TensorFlow, in an environment of its own.
+test-extras: ## Run what needs torch 2.14, torchvision, timm, Keras, TensorFlow, Dask or an S3 server, in an environment of its own.
 	test -x $(EXTRAS)/bin/python || { $(PYTHON) -m venv $(EXTRAS) && $(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; }
 	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
 	# In processes of their own: TensorFlow and torchvision crash when one process loads both.
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_keras.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py tests/extras/test_torchxrayvision.py tests/extras/test_timm.py $(ARGS)
+	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_archive.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
 
 test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed), which apt installs where they are missing.

@@ -217,6 +217,13 @@ def run_hilum(tiny: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]
     return subprocess.run(command, capture_output=True, env=_environment(), timeout=300, check=False)
 
 
+def start_hilum(tiny: Path, log: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a command as a process of its own, with ``tiny`` weights in place of those that ship; it prints into ``log``."""
+    with log.open("wb") as stream:
+        command = [sys.executable, "-c", _TINY, str(tiny), *arguments]
+        return subprocess.Popen(command, stdout=stream, stderr=stream, env=_environment())
+
+
 def start_node(config: Path, log: Path, tiny: Path | None = None) -> subprocess.Popen[bytes]:
     """Start ``hilum node`` as a process of its own and wait until it listens; ``tiny``: weights in place of those that ship."""
     program = ["from hilum.cli import main; main()"] if tiny is None else [_TINY, str(tiny)]

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from hilum.cli import audit, datasets, keys, models
 from hilum.cli.analyze import analyze
+from hilum.cli.archive import archive
 from hilum.cli.calibrate import calibrate
 from hilum.cli.deidentify import deidentify
 from hilum.cli.dicomweb import dicomweb
@@ -32,7 +33,20 @@ app = typer.Typer(
     rich_markup_mode=None,  # brackets in a help text are brackets
     help="Reads chest radiographs with an ensemble of trained networks. For research and education only.",
 )
-for command in (analyze, serve, node, watch, dicomweb, deidentify, train, evaluate, calibrate, prevalence, monitor):
+for command in (
+    analyze,
+    archive,
+    serve,
+    node,
+    watch,
+    dicomweb,
+    deidentify,
+    train,
+    evaluate,
+    calibrate,
+    prevalence,
+    monitor,
+):
     app.command()(command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
