@@ -14,7 +14,7 @@ from hilum import pipeline, registry
 from hilum.findings import OUTPUTS
 from hilum.images import read_image
 from hilum.pipeline import unique_names
-from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Policy
+from hilum.records import EnsembleRecord, Interval, Manifest, OperatingPoint, Policy, Uncertainty
 from hilum.report import ml_analysis
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,29 @@ def _ensemble(record: EnsembleRecord | None) -> Iterator[str]:
             yield f"| {name.removeprefix('gain over ')} | {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) |"
     yield "\nThe ensemble's operating points, chosen on the validation patients' ensemble confidence:\n"
     yield from _points({name: points for name in OUTPUTS if (points := record.operating_points.get(name))})
+    yield from _uncertainty(record.uncertainty)
     yield f"Made by `{record.command}`.\n"
+
+
+def _uncertainty(known: Uncertainty | None) -> Iterator[str]:
+    """Yield what the ensemble promises, and at which miss rate it claims Normal."""
+    if known is None:
+        return
+    without = "; ".join(f"{name} ({why})" for name, why in known.no_set.items()) or "none"
+    yield (
+        f"[Sets](uncertainty.md) promise a coverage of {known.promise:.0%}, from {known.films} films of {known.patients}\n"
+        f"validation patients. Findings without one: {without}.\n"
+    )
+    if (claim := known.normal) is not None:
+        held = "" if claim.held_out is None else f", and {_percent(claim.held_out)} of the held-out ones"
+        yield (
+            f"Normal's operating point was chosen for a miss rate of at most {claim.most:.0%}: {_percent(claim.missed)} of the\n"
+            f"validation films with a listed finding lie above it{held}.\n"
+        )
+
+
+def _percent(share: Interval) -> str:
+    return f"{share.value:.1%} ({share.low:.1%}–{share.high:.1%})"
 
 
 def _member(name: str, manifest: Manifest) -> Iterator[str]:

@@ -34,11 +34,13 @@ from hilum.records import (
     EnsembleRecord,
     Interval,
     Manifest,
+    NormalClaim,
     OperatingPoint,
     Radiograph,
     Reason,
     ReferenceRecord,
     Source,
+    Uncertainty,
 )
 from hilum.report import CSV_COLUMNS, ml_analysis, to_dict
 from hilum.server.app import create_app
@@ -452,7 +454,11 @@ def test_what_is_said_of_weights(tiny_folder, tiny_models, tmp_path, monkeypatch
     folder = Path(shutil.copytree(tiny_folder, tmp_path / "bundles"))
     assert "there is no `ensemble.json`" in make.models_page(folder)
     point, figure = OperatingPoint(41.5, 0.71, 0.82), Interval(0.81, 0.72, 0.91)
-    record = EnsembleRecord({}, {"Edema": {"youden": point}}, {"Edema": figure}, {"gain over X": figure}, "made so")
+    claim = NormalClaim(0.05, Interval(0.044, 0.02, 0.067), Interval(0.055, 0.029, 0.095))
+    sure = Uncertainty(400, 300, 0.9, no_set={"Hernia": "4 validation patients with it"}, normal=claim)
+    record = EnsembleRecord(
+        {}, {"Edema": {"youden": point}}, {"Edema": figure}, {"gain over X": figure}, "made so", uncertainty=sure
+    )
     registry.save_ensemble(folder, record)
     page = make.models_page(folder)
     for said in (
@@ -460,6 +466,9 @@ def test_what_is_said_of_weights(tiny_folder, tiny_models, tmp_path, monkeypatch
         "| Edema | 0.700 (0.650–0.750) | 0.700 (0.650–0.750) | 0.700 (0.650–0.750) | 0.810 (0.720–0.910) |",
         "| Edema | 41.5, 0.71 / 0.82 |  |  |",
         "| X | +0.810 (+0.720 to +0.910) |",
+        "promise a coverage of 90%, from 400 films of 300",
+        "Findings without one: Hernia (4 validation patients with it).",
+        "4.4% (2.0%–6.7%) of the\nvalidation films with a listed finding lie above it, and 5.5% (2.9%–9.5%) of the held-out ones.",
         "Not assessed: Fracture (trained on 3 positive patients; 100 are needed).",
     ):
         assert said in page

@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from hilum.server.edge import CONTENT_SECURITY_POLICY
+from hilum.records import Disagreement, Interval, NormalClaim
+from hilum.server.headers import CONTENT_SECURITY_POLICY
 
 pytestmark = pytest.mark.browser
 
+CUSTOM = "HilumCNN (NIH ChestX-ray14-trained)"
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 CONTRASTS = """() => {
   const parts = (colour) => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
@@ -227,3 +229,36 @@ def test_less_motion_is_respected(visit):
     """Who asks for reduced motion gets no transition."""
     page = visit(browser={"reduced_motion": "reduce"})
     assert page.evaluate("getComputedStyle(document.querySelector('button')).transitionDuration") == "0s"
+
+
+def test_what_cannot_be_said_is_said(visit, rich):
+    """Sets and intervals stand in the table, no band where nothing can be said, and both figures of a cross-check."""
+
+    def unsure(image):
+        found = rich(image)
+        findings = tuple(replace(one, set="can't say", interval=(0.011, 0.25)) for one in found.findings)
+        return replace(
+            found,
+            findings=findings,
+            level="No reliable reading",
+            recommendation="no reliable reading - Professional radiologist evaluation required",
+            disagreements=(Disagreement("Edema", CUSTOM, 20.0, 61.0, 25.5),),
+            promise=0.9,
+            normal_claim=NormalClaim(0.05, Interval(0.04, 0.02, 0.07), None),
+        )
+
+    page = visit(unsure)
+    read_example(page)
+    summary = page.locator(".summary")
+    expect(summary).to_contain_text("Clinical confidence level No reliable reading")
+    expect(summary).to_contain_text("no reliable reading - Professional radiologist evaluation required")
+    expect(summary.locator(".meter .on")).to_have_count(0)
+    expect(page.get_by_role("note", name="Cross-check")).to_contain_text(
+        f"Edema: {CUSTOM} gives 20.0, the others 61.0. Further apart than 25.5 is unusual."
+    )
+    row = page.get_by_role("row").filter(has=page.get_by_role("button", name="Effusion", exact=True))
+    expect(row).to_contain_text("set: can't say")
+    expect(row).to_contain_text("1.1 %–25 %")
+    page.get_by_text("What do these numbers mean?").click()
+    expect(page.locator(".meanings")).to_contain_text("at least 90 % have a set that holds “present”")
+    expect(page.locator(".meanings")).to_contain_text("of validation films with a listed finding, 4.0 % (2.0 %–7.0 %)")
