@@ -159,7 +159,11 @@ def test_openapi_describes_upload_answer_and_errors(client):
     operation = client.get("/openapi.json").json()["paths"]["/api/ml-analyze"]["post"]
     form = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["required"] == ["image"]
-    assert operation["responses"]["200"]["content"]["application/json"]["schema"]["required"] == ["result", "analysis"]
+    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer["required"] == ["result", "analysis"]
+    details = answer["properties"]["analysis"]["properties"]["details"]["properties"]
+    assert {"findings", "promise", "normal_claim", "disagreements"} <= set(details)
+    assert {"interval", "set"} <= set(details["findings"]["items"]["properties"])
     for status in ("400", "401", "413", "415", "422", "503"):
         assert "application/problem+json" in operation["responses"][status]["content"]
 

@@ -31,6 +31,50 @@ _MEMBER = {
         },
     },
 }
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_UNCERTAINTY: dict[str, Any] = {
+    "findings": {
+        "type": "array",
+        "description": "the ensemble's answer, by falling confidence",
+        "items": {
+            "type": "object",
+            "required": ["name", "confidence", "probability", "interval", "set"],
+            "properties": {
+                "name": {"type": "string"},
+                "confidence": _PERCENT,
+                "probability": {**_SHARE, "type": ["number", "null"]},
+                "interval": {
+                    "type": ["array", "null"],
+                    "description": "around the probability; null where these members have none",
+                    "items": _SHARE,
+                    "minItems": 2,
+                    "maxItems": 2,
+                },
+                "set": {
+                    "enum": ["present", "absent", "can't say", None],
+                    "description": "with the coverage that `promise` states; null where these members have none",
+                },
+            },
+        },
+    },
+    "promise": {**_SHARE, "type": ["number", "null"], "description": "coverage of the sets"},
+    "normal_claim": {"type": ["object", "null"], "description": "at which miss rate Normal is claimed"},
+    "disagreements": {
+        "type": "array",
+        "description": "where the custom member contradicts the others further than is usual",
+        "items": {
+            "type": "object",
+            "required": ["finding", "model", "confidence", "others", "limit"],
+            "properties": {
+                "finding": {"type": "string"},
+                "model": {"type": "string"},
+                "confidence": _PERCENT,
+                "others": _PERCENT,
+                "limit": _PERCENT,
+            },
+        },
+    },
+}
 ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["result", "analysis"],
@@ -52,7 +96,11 @@ ANSWER: dict[str, Any] = {
                 "mobilenet_result": _MEMBER,
                 "custom_result": _MEMBER,
                 "recommendation": {"type": ["string", "null"]},
-                "details": {"type": "object", "description": "the whole analysis, with provenance and timings"},
+                "details": {
+                    "type": "object",
+                    "description": "the whole analysis, with provenance and timings",
+                    "properties": _UNCERTAINTY,
+                },
             },
         },
     },
