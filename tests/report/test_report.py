@@ -159,6 +159,20 @@ def test_http_answer_names_the_classic_members(analysis):
     assert answer["details"]["recommendation"] == answer["recommendation"]
 
 
+def test_http_answer_keeps_to_the_classic_outputs(analysis):
+    """What a member assesses beyond its slot's classic network stands in the details alone; a smaller member's answer is whole."""
+    eight = analysis.members[2]
+    more = replace(
+        eight, predictions=(replace(eight.predictions[0], name="Lesion", confidence=99.0), *eight.predictions)
+    )
+    changed = replace(analysis, members=(*analysis.members[:2], more))
+    assert ml_analysis(changed)["custom_result"] == ml_analysis(analysis)["custom_result"]
+    assert ml_analysis(changed)["details"]["members"][2]["predictions"][0]["name"] == "Lesion"
+    two = replace(more, predictions=more.predictions[:2], not_assessed=())
+    answer = ml_analysis(replace(analysis, members=(*analysis.members[:2], two)))["custom_result"]
+    assert [one["class"] for one in answer["predictions"]] == ["Lesion", eight.predictions[0].name]
+
+
 def test_http_answer_of_an_absent_member_is_null(analysis, refused):
     """A member that is not open, or a refused film, is null and not an empty object."""
     alone = replace(analysis, members=analysis.members[:1])

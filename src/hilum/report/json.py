@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from hilum.findings import CUSTOM_CNN_OUTPUTS, DENSENET121_OUTPUTS, MOBILENETV2_OUTPUTS
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Disagreement, Finding, Heatmap, MemberFinding, MemberResult, NormalClaim, Slot
 from hilum.report.numbers import percent, share, three_digits
 
-SLOTS: tuple[tuple[str, Slot], ...] = (
-    ("densenet_result", "densenet"),
-    ("mobilenet_result", "mobilenet"),
-    ("custom_result", "custom"),
+SLOTS: tuple[tuple[str, Slot, tuple[str, ...]], ...] = (
+    ("densenet_result", "densenet", DENSENET121_OUTPUTS),
+    ("mobilenet_result", "mobilenet", MOBILENETV2_OUTPUTS),
+    ("custom_result", "custom", CUSTOM_CNN_OUTPUTS),
 )
+"""Key of the HTTP answer, slot, and the outputs that the slot's classic network has."""
 
 
 def to_dict(analysis: Analysis) -> dict[str, Any]:
@@ -56,22 +58,25 @@ def ml_analysis(analysis: Analysis) -> dict[str, Any]:
         by_slot.setdefault(member.slot, member)
     return {
         "ensemble_confidence": analysis.ensemble_confidence,
-        **{key: _classic(by_slot.get(slot)) for key, slot in SLOTS},
+        **{key: _classic(by_slot.get(slot), outputs) for key, slot, outputs in SLOTS},
         "recommendation": analysis.recommendation,
         "details": to_dict(analysis),
     }
 
 
-def _classic(member: MemberResult | None) -> dict[str, Any] | None:
+def _classic(member: MemberResult | None, outputs: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return a member as its slot's classic network; what it assesses beyond that network's outputs stands in ``details``."""
     if member is None or not member.predictions:
         return None
+    has = {*(one.name for one in member.predictions), *member.not_assessed}
+    whole = has.issuperset(outputs)
+    shown = [one for one in member.predictions if not whole or one.name in outputs] or member.predictions
     return {
         "model": member.model,
-        "top_prediction": member.predictions[0].name,
-        "confidence": percent(member.predictions[0].confidence),
+        "top_prediction": shown[0].name,
+        "confidence": percent(shown[0].confidence),
         "predictions": [
-            {"class": one.name, "confidence": percent(one.confidence), "score": share(one.score)}
-            for one in member.predictions
+            {"class": one.name, "confidence": percent(one.confidence), "score": share(one.score)} for one in shown
         ],
     }
 
