@@ -65,13 +65,25 @@ def test_what_users_install_is_looked_at(audit):
 def test_a_secret_is_found(audit, tmp_path, monkeypatch):
     """A key in a file is told by its place and kind, and not repeated; a file without any is not named."""
     monkeypatch.chdir(tmp_path)
-    secret = "AKIA" + "Q7KJ4MZP2XWV9T3R"
-    (tmp_path / "config.py").write_text(f'first = 1\naccess = "{secret}"\n')
+    planted = "AKIA" + "Q7KJ4MZP2XWV9T3R"
+    (tmp_path / "config.py").write_text(f'first = 1\naccess = "{planted}"\n')
     (tmp_path / "plain.py").write_text("first = 1\n")
     found = audit.secrets(["config.py", "plain.py"])
     assert any("config.py, line 2: AWS Access Key" in line for line in found)
-    assert not any("plain.py" in line or secret in line for line in found)
+    assert not any("plain.py" in line or planted in line for line in found)
     assert audit.secrets(["plain.py"]) == []
+
+
+def test_a_test_makes_up_its_own_passwords(audit, tmp_path, monkeypatch):
+    """A password in a test is its own; one elsewhere, and a real key anywhere, is found."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tests").mkdir()
+    for name in ("tests/one.py", "two.py"):
+        (tmp_path / name).write_text('password = "correct horse"\n' + 'key = "AKIA' + 'Q7KJ4MZP2XWV9T3R"\n')
+    found = "\n".join(audit.secrets(["tests/one.py", "two.py"]))
+    assert found.count("AWS Access Key") == 2
+    assert "two.py, line 1" in found
+    assert "tests/one.py, line 1" not in found
 
 
 @pytest.mark.parametrize(

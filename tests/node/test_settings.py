@@ -64,7 +64,7 @@ def test_reachable_by_others_needs_both_lists(missing):
         ({"peers": [PACS, PACS]}, "same name"),
         ({"peers": [PACS], "tls_certificate": "a.pem"}, "tls_key"),
         ({"peers": [PACS | {"ae_title": "A" * 17}]}, "ae_title"),
-        ({"peers": [WEB | {"url": "https://user:secret@pacs.example.org"}]}, "url"),  # pragma: allowlist secret
+        ({"peers": [WEB | {"url": "https://user:secret@pacs.example.org"}]}, "url"),
         ({"peers": [PACS], "addresses": ["10.1.0.1/16"]}, "addresses"),
         ({"peers": [PACS], "returns": ["pdf"]}, "returns"),
         ({"peers": [PACS], "returns": []}, "returns"),
