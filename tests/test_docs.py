@@ -486,6 +486,13 @@ def test_a_tree_without_weights_says_so(tmp_path):
     assert all("There are no weights" in part for part in make.readme_parts(tmp_path).values())
 
 
+def test_the_table_of_drift_is_current():
+    """docs/explanation/drift.md holds what bench/drift.py measured last."""
+    measured = (ROOT / "bench" / "results" / "drift.md").read_text("utf-8")
+    page = (DOCS / "explanation" / "drift.md").read_text("utf-8")
+    assert f"bench/drift.py -->\n\n{measured}\n<!-- end of drift -->" in page
+
+
 def test_versions_agree():
     """The changelog, the citation, the container's files and how to deploy them name this version."""
     assert PROJECT["version"] == __version__

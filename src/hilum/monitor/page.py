@@ -51,7 +51,7 @@ def _opening(summary: Summary) -> str:
     )
     return (
         f'<p class="lead">These films were held against {escape(summary.reference)}, one after the other. While nothing moves, '
-        f"one false alarm is expected in {summary.per_false_alarm:,} films at most, over all statistics together.</p>"
+        f"at most one false alarm is expected in {summary.per_false_alarm:,} films, over all statistics together.</p>"
         f'<dl class="tiles">{shown_tiles}</dl>'
     )
 
