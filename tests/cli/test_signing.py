@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum import pipeline, registry
+from hilum import logs, pipeline, registry
 from hilum.cli.options import open_set
 from hilum.records import EnsembleRecord
 from hilum.registry import MANIFEST, find_bundles, load_bundle, save_ensemble
@@ -71,6 +71,7 @@ def test_without_its_key_nothing_is_signed(hilum, shipped):
 
 def test_a_service_that_asks_for_signatures_does_not_start_without(hilum, shipped, monkeypatch):
     """With HILUM_SIGNERS set, one unsigned model ends the start before anything listens; the error names it."""
+    monkeypatch.setattr(logs, "configure", lambda level: None)  # other tests watch the log
     monkeypatch.setenv("HILUM_SIGNERS", '["hospital.key.pub"]')
     done = hilum("serve", "--port", "0")
     assert done.code == 2
