@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 EXTRAS ?= .venv-extras
 BIN     = $(VENV)/bin
-PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils
+PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils nginx-light
 PIXELMED = /usr/share/java/pixelmed.jar
 
 .PHONY: help run test test-browser test-extras test-peers test-wheel fuzz audit lint docs clean
@@ -60,8 +60,8 @@ test-extras: ## Run what needs torch 2.14, torchvision, timm, Keras, TensorFlow,
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_archive.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
 
-test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed), which apt installs where they are missing.
-	@for program in Orthanc storescu dciodvfy gdcmconv java pdftotext; do command -v $$program >/dev/null || exit 1; done && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
+test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed) or nginx, which apt installs where they are missing.
+	@for program in Orthanc storescu dciodvfy gdcmconv java pdftotext nginx; do command -v $$program >/dev/null || exit 1; done && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
 	$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
 
 fuzz: $(VENV)/.test ## Spoil files of every kind for ten minutes, or as ARGS says (--minutes N).

@@ -252,7 +252,7 @@ def test_no_variable_is_made_up():
     known = {f"HILUM_{name.upper()}" for name in ("config", *Settings.model_fields)} | {NODE_PREFIX.rstrip("_")}
     known |= {f"{NODE_PREFIX}{name.upper()}" for name in ("config", *NodeSettings.model_fields)}
     recipe = (path for path in (ROOT / "examples" / "orthanc").iterdir() if path.is_file())
-    for path in (*PAGES, ROOT / "Containerfile", ROOT / "compose.yaml", *recipe):
+    for path in (*PAGES, ROOT / "Containerfile", ROOT / "compose.yaml", ROOT / "compose.replicas.yaml", *recipe):
         assert set(re.findall(r"HILUM_[A-Z_]*[A-Z]", path.read_text("utf-8"))) <= known, path
 
 
@@ -498,7 +498,8 @@ def test_versions_agree():
     assert PROJECT["version"] == __version__
     assert f"## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
-    for name in ("Containerfile", "compose.yaml", "examples/orthanc/compose.yaml", "docs/how-to/deploy.md"):
+    composed = ("compose.yaml", "compose.replicas.yaml", "examples/orthanc/compose.yaml")
+    for name in ("Containerfile", *composed, "docs/how-to/deploy.md"):
         assert set(re.findall(r"hilum:(\d[\w.]*)", (ROOT / name).read_text("utf-8"))) == {__version__}, name
 
 
