@@ -84,7 +84,7 @@ def archive(
     basis = basis_of(engine, place.url)
     with opened(out) as store:
         plan = planned(store, place, basis, shard_films)
-        place = with_probes(place, store.films(plan)["file"].to_pylist())
+        place = with_probes(place, store.films(plan)["file"])
         if scheduler is None:
             execute = on_processes(place, engine, workers or processors())
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from time import sleep
@@ -76,10 +76,13 @@ def list_films(source: Source, suffixes: Collection[str]) -> list[Film]:
     )
 
 
-def with_probes(source: Source, films: Collection[str]) -> Source:
-    """Return the source with some of its films, spread over the listing, to tell a lost film from a lost source."""
-    names = list(films)
-    return Source(source.url, tuple(names[:: max(1, len(names) // PROBES)][: PROBES + 1]))
+def with_probes(source: Source, names: Sequence[object]) -> Source:
+    """Return the source with some of its films, spread over the listing, to tell a lost film from a lost source.
+
+    ``names``: of all films; a column of a table will do, so that millions need not become objects.
+    """
+    places = range(0, len(names), max(1, len(names) // PROBES))[: PROBES + 1]
+    return Source(source.url, tuple(str(names[place]) for place in places))
 
 
 def read_film(source: Source, film: Film) -> bytes:
