@@ -5,19 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hilum
 from hilum import pipeline
+from hilum.calibrate import sigmoid
 from hilum.errors import BundleNotFound, ConfigError, HashMismatch, Incompatible
+from hilum.normalise import resample
 from hilum.pipeline import analyze, check_golden, open_engine, unique_names
 from hilum.records import ConformalCuts, EnsembleRecord, Interval, Look, NormalClaim, OperatingPoint, Uncertainty
 from hilum.registry import save_bundle, save_ensemble
 from hilum.runtime import open_session
 from tiny import output, tiny_golden, tiny_graph, tiny_manifest, write_classic, write_tiny
 
+ROOT = Path(__file__).parents[1]
 EDEMA = tiny_manifest("DenseNet121", "densenet", ("Edema", "Effusion", "Fracture"))
 
 
@@ -238,6 +242,33 @@ def test_importing_hilum_is_light():
     script = "import sys, hilum; print(sorted({'numpy', 'onnxruntime', 'pydicom', 'PIL'} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_opening_waits_for_no_reader_of_keras():
+    """A start without Keras files does not load what reads them, which takes a quarter of a second."""
+    script = "import sys, hilum.pipeline; hilum.pipeline.open_engine('models'); print('h5py' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "False"
+
+
+def test_a_film_is_resampled_once_for_members_of_one_size(film, tiny_engine, monkeypatch):
+    """Members that take the same size and crop share what was made of the film, and the answer is as if they did not."""
+    made = []
+    monkeypatch.setattr(pipeline, "resample", lambda *given: made.append(1) or resample(*given))
+    analysis = analyze(film, tiny_engine)
+    assert len(made) == 1
+    alone = [pipeline.score(film, member).logits for member in tiny_engine.members]
+    assert len(made) == 4
+    shared = [one.score for member in analysis.members for one in member.predictions]
+    expected = [sigmoid(logits) for logits in alone]
+    assert sorted(shared) == pytest.approx(
+        sorted(
+            float(value)
+            for member, scores in zip(tiny_engine.members, expected, strict=True)
+            for output, value in zip(member.manifest.outputs, scores, strict=True)
+            if output.assessed
+        )
+    )
 
 
 def test_film_pixels_reach_the_network(film, tiny_engine):

@@ -42,6 +42,11 @@ def scale_pixels(pixels: Array, spec: InputSpec) -> Array:
     return (np.expand_dims(pixels, axis) * np.float32(spec.scale) - mean) / std
 
 
+def network_input(resampled: Array, spec: InputSpec) -> Array:
+    """Return ``resample``'s pixels as the network takes them: float32, 1×C×H×W (``NCHW``) or 1×H×W×C (``NHWC``)."""
+    return np.ascontiguousarray(scale_pixels(resampled[np.newaxis], spec), dtype=np.float32)
+
+
 def normalise(image: Radiograph, spec: InputSpec) -> Array:
-    """Return the film as the network takes it: float32, 1×C×H×W (``NCHW``) or 1×H×W×C (``NHWC``)."""
-    return np.ascontiguousarray(scale_pixels(resample(image.pixels, spec)[np.newaxis], spec), dtype=np.float32)
+    """Return a film as the network takes it: ``resample``, then ``network_input``."""
+    return network_input(resample(image.pixels, spec), spec)

@@ -320,6 +320,16 @@ def test_a_lower_resolution_gives_nearly_the_same_answer(base, compress, films, 
     assert farthest(answer(data, engine, enough=900), answer(data, engine)) <= REDUCED_TOLERANCE
 
 
+@pytest.mark.parametrize("film", FILMS)
+def test_a_jpeg_of_lower_resolution_gives_nearly_the_same_answer(films, engine, film):
+    """A JPEG decoded at half its resolution moves no probability by 0.01."""
+    stored = enlarged(films[film][0])
+    file = BytesIO()
+    Image.fromarray((stored.astype(np.float64) / stored.max() * 255).astype(np.uint8)).save(file, "JPEG", quality=95)
+    assert read_image(file.getvalue(), enough=900).source.notes == ("decoded at 1/2 of its resolution",)
+    assert farthest(answer(file.getvalue(), engine, enough=900), answer(file.getvalue(), engine)) <= REDUCED_TOLERANCE
+
+
 def enlarged(stored: np.ndarray) -> np.ndarray:
     """Return a film as large as detectors give it."""
     if min(stored.shape) >= 1800:

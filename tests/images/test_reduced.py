@@ -1,9 +1,12 @@
-"""JPEG 2000 at a lower resolution: only where it can't change what a film looks like."""
+"""JPEG and JPEG 2000 at a lower resolution: only where it can't change what a film looks like."""
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from hilum.errors import UnreadableImage
@@ -64,3 +67,33 @@ def test_half_a_codestream_is_an_error(make_data_set, compress):
     data = compress(make_data_set(film(), **WINDOW), JPEG2000Lossless)
     with pytest.raises(UnreadableImage):
         read_image(data[: len(data) // 2], enough=50)
+
+
+def jpeg(picture: np.ndarray, **options: object) -> bytes:
+    file = BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=95, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("enough", "divisor"), [(ENOUGH, 1), (101, 1), (100, 2), (50, 4), (25, 8), (3, 8), (None, 1)])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_jpeg_is_halved_too(enough, divisor, options):
+    """A JPEG's shorter side stays long enough, libjpeg halves three times at most, and the film shows the same."""
+    data = jpeg((film() >> 4).astype(np.uint8), **options)
+    read, whole = read_image(data, enough=enough), read_image(data)
+    assert read.pixels.shape == (256 // divisor, 200 // divisor)
+    assert (read.source.height, read.source.width) == read.pixels.shape
+    assert read.source.notes == ((f"decoded at 1/{divisor} of its resolution",) if divisor > 1 else ())
+    means = whole.pixels.reshape(256 // divisor, divisor, 200 // divisor, divisor).mean(axis=(1, 3))
+    np.testing.assert_allclose(read.pixels, means, atol=0.02)
+
+
+def test_a_halved_photograph_is_still_one():
+    """A JPEG in colour keeps its chroma, and one that lies on its side is turned as EXIF says."""
+    colour = np.zeros((240, 200, 3), dtype=np.uint8)
+    colour[..., 0] = 200
+    turned = Image.Exif()
+    turned[274] = 6
+    read = read_image(jpeg(colour, exif=turned), enough=100)
+    assert read.chroma > 0.7
+    assert read.pixels.shape == (100, 120)

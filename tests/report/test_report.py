@@ -15,7 +15,7 @@ from hilum.levels import DISCLAIMER
 from hilum.pipeline import analyze
 from hilum.records import Disagreement, Heatmap, Interval, NormalClaim, Reason, Source, TrainedOn, Withheld
 from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json, words
-from hilum.report.film import mean_map, overlay_png
+from hilum.report.film import mean_map, overlay_jpeg, overlay_png
 
 
 @pytest.fixture
@@ -286,6 +286,8 @@ def test_an_overlay_colours_only_its_box(film):
     chroma = picture.max(axis=2) - picture.min(axis=2)
     assert chroma[:, 45:].max() == 0
     assert chroma[:, :35].min() > 20
+    smaller = np.asarray(Image.open(io.BytesIO(overlay_jpeg(film, heat, (0, 0, 40, 96))))).astype(int)
+    assert np.abs(smaller - picture)[:, np.r_[0:32, 48:80]].max() < 24
 
 
 def test_the_mean_map_is_of_maps_that_fit(film):

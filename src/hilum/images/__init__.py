@@ -23,7 +23,7 @@ def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS, enou
     """Read one film, from its bytes or from the file at a path: float32, H×W, 0–1, bright = dense.
 
     With ``enough``, a film may come at a half, a quarter … of its resolution, its shorter side still at least so many pixels, where
-    that saves much: of DICOM in JPEG 2000, with a window. Its notes say so, and its size is the one it came in.
+    that saves much: of JPEG, and of DICOM in JPEG 2000 with a window. Its notes say so, and its size is the one it came in.
 
     Its format is told by its content, never by its name. DICOM is decoded in another process. Raises UnreadableImage,
     UnsupportedSyntax or ImageTooLarge, whose messages neither name the file nor repeat what stands in it, and Busy where no
@@ -35,7 +35,7 @@ def read_image(source: str | Path | bytes, limits: Limits = DEFAULT_LIMITS, enou
     sha256 = hashlib.sha256(data).hexdigest()
     if kind == "DICOM":
         return decode_apart(data, limits, enough).film(sha256)
-    return read_raster(data, kind, sha256, limits)
+    return read_raster(data, kind, sha256, limits, enough)
 
 
 def read_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:

@@ -9,7 +9,7 @@ from html import escape
 from hilum.findings import NORMAL
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, Heatmap, MemberResult, ModelProvenance, Radiograph
-from hilum.report.film import film_png, mean_map, overlay_png
+from hilum.report.film import film_png, mean_map, overlay_jpeg
 from hilum.report.words import coverage, disagreements, interval, normal_claim
 
 STYLE = """
@@ -87,7 +87,7 @@ def _pictures(analysis: Analysis, image: Radiograph) -> Iterator[str]:
     shown = next((f.name for f in analysis.findings if f.name != NORMAL), None)
     heatmap = None if shown is None else mean_map(analysis.heatmaps, shown)
     if heatmap is not None:
-        yield _figure(overlay_png(image, heatmap.values, heatmap.box), _caption(heatmap))
+        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), _caption(heatmap), "jpeg")
     for name, reason in analysis.no_heatmap.items():
         yield f'<p class="note">{escape(name)} gives no heat map: {escape(reason)}.</p>'
     for one in (one for one in analysis.withheld if one.finding == shown):
@@ -98,9 +98,9 @@ def _caption(heatmap: Heatmap) -> str:
     return f"Where the answer for {heatmap.finding} came from (Grad-CAM, mean of {heatmap.model}). Not the outline of a lesion."
 
 
-def _figure(png: bytes, caption: str) -> str:
-    data, text = base64.b64encode(png).decode(), escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+def _figure(picture: bytes, caption: str, kind: str = "png") -> str:
+    data, text = base64.b64encode(picture).decode(), escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
 def _findings(findings: Iterable[Finding]) -> str:
