@@ -28,6 +28,10 @@ Policy = Literal["youden", "rule_in", "rule_out"]
 """Which operating points decide what counts as positive."""
 
 
+Precision = Literal["fp32", "int8"]
+"""What networks compute in. ``int8``: those members that have measured weights for it; the others stay at fp32."""
+
+
 Action = Literal["refuse", "warn", "ignore"]
 """What the gate does about a reason."""
 
@@ -278,6 +282,24 @@ class CalibratedOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Figures:
+    """What computing in 8 bits costs, measured on patients that neither the training nor its calibration saw."""
+
+    calibration_films: int
+    """Training films that the ranges of the activations were measured on."""
+    films: int
+    patients: int
+    """Validation patients; each loss is of them."""
+    mean_auroc_loss: Interval
+    """fp32's mean AUROC over the assessed outputs minus int8's, paired, with its interval by bootstrap over patients."""
+    auroc_loss: Mapping[str, float]
+    """Output → the same for it alone."""
+    heatmap_correlation: float | None
+    """Median over films and outputs of the correlation of the two precisions' heat maps; None where there are none."""
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """Everything a bundle says of itself. ``manifest.json`` is this record, nothing else."""
 
@@ -303,6 +325,8 @@ class Manifest:
     """Summary figures on held-out patients, such as ``mean_auroc``."""
     calibrated_on: CalibratedOn | None = None
     """None: calibrated on the training's validation patients, or not at all."""
+    int8: Int8Figures | None = None
+    """What was measured of ``model.int8.onnx``; None where there is none."""
 
     @property
     def name(self) -> str:

@@ -16,12 +16,14 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from hilum.errors import BundleNotFound, HashMismatch, Incompatible
-from hilum.records import Array, EnsembleRecord, Manifest, Reference, ReferenceRecord
+from hilum.records import Array, EnsembleRecord, Manifest, Precision, Reference, ReferenceRecord
 
 MANIFEST_SCHEMA = 1
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
+MODEL_INT8 = "model.int8.onnx"
+GOLDEN_INT8 = "golden.int8.npz"
 CARD = "card.md"
 APPEARANCE = "gate.npz"
 ENSEMBLE = "ensemble.json"
@@ -48,12 +50,16 @@ class Bundle:
     model: bytes
     """The ONNX graph."""
     precision: str
-    """What it computes in: ``fp32``."""
+    """What it computes in: ``fp32`` or ``int8``."""
     folder: Path | None = None
     golden: bytes | None = None
     """An .npz of ``pixels`` (uint8, N×H×W, bright = dense) and the ``logits`` (N×K) that they must give."""
     appearance: bytes | None = None
     """An .npz of what the gate needs to judge a picture by this member's features."""
+    model_int8: bytes | None = None
+    """The same network in 8 bits; None where there is none."""
+    golden_int8: bytes | None = None
+    """Its own golden answers."""
 
     @property
     def model_sha256(self) -> str:
@@ -83,7 +89,31 @@ def load_bundle(folder: Path) -> Bundle:
     files = {name: _read_checked(folder / name, digest) for name, digest in manifest.files.items()}
     if MODEL not in files:
         raise Incompatible(f"The manifest of {manifest.id} names no {MODEL}.")
-    return Bundle(manifest, _digest(raw), files[MODEL], "fp32", folder, files.get(GOLDEN), files.get(APPEARANCE))
+    if (MODEL_INT8 in files) != (manifest.int8 is not None):
+        raise Incompatible(
+            f"{manifest.id} has only one of {MODEL_INT8} and what was measured of it. Do: hilum models quantise."
+        )
+    return Bundle(
+        manifest=manifest,
+        sha256=_digest(raw),
+        model=files[MODEL],
+        precision="fp32",
+        folder=folder,
+        golden=files.get(GOLDEN),
+        appearance=files.get(APPEARANCE),
+        model_int8=files.get(MODEL_INT8),
+        golden_int8=files.get(GOLDEN_INT8),
+    )
+
+
+def in_precision(bundle: Bundle, precision: Precision) -> Bundle:
+    """Return a bundle as it computes in ``precision``: in 8 bits where it has a network for that, else as it is.
+
+    So is a member whose features the gate reads: its limits are those of the exact ones.
+    """
+    if precision == "int8" and bundle.model_int8 is not None and bundle.appearance is None:
+        return replace(bundle, model=bundle.model_int8, golden=bundle.golden_int8, precision="int8")
+    return bundle
 
 
 def save_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
@@ -106,11 +136,18 @@ def bundle_files(bundle: Bundle) -> dict[str, bytes]:
 def write_card(folder: Path, card: bytes) -> Bundle:
     """Give a bundle another model card, and return it as loaded again.
 
-    The card is hashed, so the manifest's hash changes. An ensemble record and a reference beside the bundle that name it are
-    told the new one: weights and calibration are the same, so what was measured still holds.
+    The card is hashed, so the manifest's hash changes.
     """
     before = load_bundle(folder)
-    after = save_bundle(folder, before.manifest, bundle_files(before) | {CARD: card})
+    return replace_bundle(before, folder, before.manifest, bundle_files(before) | {CARD: card})
+
+
+def replace_bundle(before: Bundle, folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write what a bundle became without a change of its weights and calibration, and return it as loaded again.
+
+    An ensemble record and a reference beside it that name it are told the new hash: what was measured still holds.
+    """
+    after = save_bundle(folder, manifest, files)
     record = load_ensemble(folder.parent)
     if record is not None and record.members.get(before.manifest.id) == before.sha256:
         save_ensemble(folder.parent, replace(record, members={**record.members, before.manifest.id: after.sha256}))

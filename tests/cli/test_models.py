@@ -95,3 +95,21 @@ def test_maps_are_checked_and_the_manifest_says_so(hilum, tmp_path, tiny_folder)
     assessed = [one for one in json.loads((own / "manifest.json").read_text())["outputs"] if one["assessed"]]
     assert len(done.out.splitlines()) == len(assessed)
     assert all(one["map_check"]["films"] == 2 for one in assessed)
+
+
+def test_quantise_and_compute_in_eight_bits(hilum, tmp_path):
+    """The command says what was lost; from then on int8 can be asked for, and the answer says so."""
+    films = labelled_films(tmp_path)
+    own = tmp_path / "own"
+    write_tiny(own, tiny_manifest("ResNet50", None, ("Edema", "Effusion")))
+    data = ("--data", films / "table.csv", "--validation", films / "validation.csv", "--holdout", tmp_path / "none.csv")
+    (tmp_path / "none.csv").write_text("patient_id\nnobody\n")
+    done = hilum("models", "quantise", own / "resnet50-tiny", *data, "--films", 4)
+    assert done.code == 0, done.err
+    assert "mean AUROC lost" in done.out
+    assert "on 12 films" in done.out
+    figures = json.loads((own / "resnet50-tiny" / "manifest.json").read_text())["int8"]
+    assert figures["command"].startswith("hilum models quantise")
+    told = hilum("analyze", films / "0.png", "--json", "--models", own, "--precision", "int8")
+    assert "int8" in {model["precision"] for model in json.loads(told.out)["models"]}
+    assert hilum("evaluate", own / "resnet50-tiny", "--data", films / "table.csv", "--precision", "int8").code == 0

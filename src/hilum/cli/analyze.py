@@ -16,7 +16,16 @@ from rich.progress import Progress
 
 from hilum.cli.answer import Answer
 from hilum.cli.documents import write_documents, write_parquet
-from hilum.cli.options import Models, MonitorOption, PolicyOption, Prevalences, Scopes, Threads, open_given
+from hilum.cli.options import (
+    Models,
+    MonitorOption,
+    PolicyOption,
+    PrecisionOption,
+    Prevalences,
+    Scopes,
+    Threads,
+    open_given,
+)
 from hilum.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -50,6 +59,7 @@ def analyze(
     threads: Threads = None,
     scope: Scopes = None,
     monitor: MonitorOption = None,
+    precision: PrecisionOption = "fp32",
 ) -> None:
     """Analyze films. Exit code 0: all were read; 1: some could not be; 2: the command could not be carried out."""
     tables = [name for name, on in (("json", as_json), ("csv", as_csv), ("parquet", as_parquet)) if on]
@@ -68,7 +78,7 @@ def analyze(
     if form == "parquet" and out is None:
         raise ConfigError("Parquet is no text to print: add --out FILE.")
     files = list(find_films(paths))
-    engine = open_given(models, policy, prevalence, threads, scope)
+    engine = open_given(models, policy, prevalence, threads, scope, precision)
     answers = _with_progress(_monitored(answer_all(files, engine), engine, monitor), len(files))
     if documents and out is not None:
         failed = write_documents(answers, out, documents)

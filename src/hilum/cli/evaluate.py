@@ -21,7 +21,7 @@ from hilum.cli.labelled import (
     this_command,
     with_bar,
 )
-from hilum.cli.options import Bundles, Models, open_chosen
+from hilum.cli.options import Bundles, Models, PrecisionOption, open_chosen
 
 if TYPE_CHECKING:
     from hilum.evaluation.record import Evaluation
@@ -39,6 +39,7 @@ def evaluate(
     boxes: Annotated[
         Path | None, typer.Option(help="Boxes that readers drew, a CSV, to judge heat maps by.", show_default=False)
     ] = None,
+    precision: PrecisionOption = "fp32",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     out: Annotated[Path | None, typer.Option(help="File that the JSON is written to.", show_default=False)] = None,
     html: Annotated[
@@ -50,7 +51,7 @@ def evaluate(
     from hilum.evaluation.scorecard import to_html
     from hilum.evaluation.scoring import score_table
 
-    engine = open_chosen(bundles, models)
+    engine = open_chosen(bundles, models, precision=precision)
     table = choose_films(data, patients, min_original_width, source, split, unmentioned)
     boxed = {} if boxes is None else boxed_films(boxes, data)
     with_heatmaps = {film.image for films in boxed.values() for film in films}

@@ -15,12 +15,13 @@ from hilum.cli.exchange import export, pull
 from hilum.cli.gate import gate
 from hilum.cli.maps import maps
 from hilum.cli.options import Models, models_folder, open_given
+from hilum.cli.quantise import quantise
 from hilum.cli.reference import reference
 from hilum.cli.signing import keygen, sign, verify
 from hilum.errors import BundleNotFound, ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, sign, import, fetch and export models.")
-for command in (verify, keygen, sign, gate, reference, maps, pull, export):
+for command in (verify, keygen, sign, gate, reference, maps, quantise, pull, export):
     app.command()(command)
 
 

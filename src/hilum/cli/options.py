@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum.errors import BundleNotFound, ConfigError
-from hilum.records import Policy
+from hilum.records import Policy, Precision
 
 if TYPE_CHECKING:
     from hilum.monitor.live import Monitor
@@ -42,6 +42,9 @@ Scopes = Annotated[
     ),
 ]
 PolicyOption = Annotated[Policy, typer.Option(help="Which operating points decide what counts as positive.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="What networks compute in; int8: where a member has weights for it.")
+]
 MonitorOption = Annotated[
     Path | None,
     typer.Option("--monitor", help="Folder that a row of numbers is written to for each film, for hilum monitor."),
@@ -79,26 +82,40 @@ def open_given(
     prevalence: list[str] | None = None,
     threads: int | None = None,
     scope: list[str] | None = None,
+    precision: Precision = "fp32",
 ) -> Engine:
     """Open the engine that the options describe."""
     from hilum.pipeline import open_engine
 
     shares = parse_prevalences(prevalence or [])
     actions = parse_scopes(scope or [])
-    return open_engine(models_folder(models), policy=policy, prevalence=shares, threads=threads, scope=actions)
+    return open_engine(
+        models_folder(models),
+        policy=policy,
+        prevalence=shares,
+        threads=threads,
+        scope=actions,
+        precision=precision,
+    )
 
 
-def open_chosen(bundles: list[str] | None, models: Path | None, prevalence: list[str] | None = None) -> Engine:
+def open_chosen(
+    bundles: list[str] | None,
+    models: Path | None,
+    prevalence: list[str] | None = None,
+    precision: Precision = "fp32",
+) -> Engine:
     """Open the bundles that are named by folder or, of the models that would be open, by id; without names, all of those."""
     from hilum.pipeline import open_bundles
     from hilum.registry import load_ensemble
 
     if not bundles:
-        return open_given(models, prevalence=prevalence)
+        return open_given(models, prevalence=prevalence, precision=precision)
     chosen = [find_bundle(name, models) for name in bundles]
     beside = [load_ensemble(bundle.folder.parent) for bundle in chosen if bundle.folder is not None]
     record = next((record for record in beside if record is not None), None)
-    return open_bundles(chosen, record=record, prevalence=parse_prevalences(prevalence or []))
+    shares = parse_prevalences(prevalence or [])
+    return open_bundles(chosen, record=record, prevalence=shares, precision=precision)
 
 
 def find_bundle(name: str, models: Path | None) -> Bundle:
@@ -128,6 +145,7 @@ def open_set(settings: EngineSettings) -> Engine:
         threads=settings.threads,
         scope=settings.scope,
         trust=trust,
+        precision=settings.precision,
     )
 
 
