@@ -6,7 +6,7 @@ BIN     = $(VENV)/bin
 PEERS    = orthanc orthanc-dicomweb orthanc-gdcm dcmtk libgdcm-tools dicom3tools libpixelmed-java default-jre-headless poppler-utils nginx-light
 PIXELMED = /usr/share/java/pixelmed.jar
 
-.PHONY: help run test test-browser test-extras test-peers test-wheel fuzz audit lint docs clean
+.PHONY: help run test test-browser test-extras test-peers test-wheel fuzz audit bench lint docs clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -51,9 +51,15 @@ test-browser: $(VENV)/.browser ## Run the page's tests in Chromium, which apt in
 	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji; }
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-test-extras: ## Run what needs torch 2.14, torchvision, timm, Keras, TensorFlow, Dask or an S3 server, in an environment of its own.
+$(EXTRAS)/.extras: pyproject.toml
 	test -x $(EXTRAS)/bin/python || { $(PYTHON) -m venv $(EXTRAS) && $(EXTRAS)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'; }
 	$(EXTRAS)/bin/python -m pip install --quiet --editable . --group extras
+	@touch $@
+
+bench: $(VENV)/.run $(EXTRAS)/.extras ## Measure speed beside Keras, torch and torchxrayvision: ten minutes on a machine that does nothing else.
+	$(BIN)/python -m bench.speed --peers $(EXTRAS)/bin/python $(ARGS)
+
+test-extras: $(EXTRAS)/.extras ## Run what needs torch 2.14, torchvision, timm, Keras, TensorFlow, Dask or an S3 server, in an environment of its own.
 	# In processes of their own: TensorFlow and torchvision crash when one process loads both.
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_keras.py $(ARGS)
 	$(EXTRAS)/bin/python -m pytest -m extras tests/extras/test_torchvision.py tests/extras/test_torchxrayvision.py tests/extras/test_timm.py $(ARGS)

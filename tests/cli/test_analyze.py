@@ -17,6 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from conftest import film_pixels
 from finished import STUDY, dicom_film
+from hilum.cli.analyze import answer_all
 from hilum.records import OperatingPoint, Output
 from tiny import tiny_manifest, write_tiny
 
@@ -44,6 +45,16 @@ def test_one_json_line_a_film_in_order(hilum, folder):
     assert lines[0]["accepted"] is True
     assert lines[0]["findings"] == lines[2]["findings"]
     assert done.code == 1
+
+
+def test_films_side_by_side_come_in_order(tiny_engine, folder):
+    """Several films are in work at the same time, a broken one among them; answers come in the order asked for, none is lost."""
+    films = [path for path in sorted(folder.iterdir()) if path.is_file()] * 3
+    alone, together = (list(answer_all(films, tiny_engine, at_once)) for at_once in (1, 4))
+    assert [answer.file for answer in together] == [str(path) for path in films]
+    assert [answer.error is None for answer in together] == [answer.error is None for answer in alone]
+    first = next(answer_all(films, tiny_engine, 4))
+    assert first.file == str(films[0])
 
 
 def test_exit_code_is_zero_when_all_were_read(hilum, folder):

@@ -1,12 +1,15 @@
-"""``hilum analyze``: films in, answers out, one after the other; a broken one is reported and the rest goes on."""
+"""``hilum analyze``: films in, answers out, in order; a broken one is reported and the rest goes on."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 import sys
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -78,8 +81,11 @@ def analyze(
     if form == "parquet" and out is None:
         raise ConfigError("Parquet is no text to print: add --out FILE.")
     files = list(find_films(paths))
-    engine = open_given(models, policy, prevalence, threads, scope, precision)
-    answers = _with_progress(_monitored(answer_all(files, engine), engine, monitor), len(files))
+    # Films side by side, each on one thread: one is decoded while another is computed, and no processor waits for another's part.
+    each = threads or (1 if len(files) > 1 else None)
+    at_once = 1 if each is None else max(1, min(len(files), (os.cpu_count() or 1) // each))
+    engine = open_given(models, policy, prevalence, each, scope, precision)
+    answers = _with_progress(_monitored(answer_all(files, engine, at_once), engine, monitor), len(files))
     if documents and out is not None:
         failed = write_documents(answers, out, documents)
     elif form == "parquet" and out is not None:
@@ -113,20 +119,34 @@ def find_films(paths: list[Path]) -> Iterator[Path]:
                 yield file
 
 
-def answer_all(files: list[Path], engine: Engine) -> Iterator[Answer]:
-    """Yield an answer for each file, in order."""
+def answer_all(files: list[Path], engine: Engine, at_once: int = 1) -> Iterator[Answer]:
+    """Yield an answer for each file, in order. So many are in work at the same time, and few more are kept."""
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting: deque[Future[Answer]] = deque()
+        try:
+            for file in files:
+                waiting.append(pool.submit(answer_one, file, engine))
+                if len(waiting) > at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
+
+
+def answer_one(file: Path, engine: Engine) -> Answer:
+    """Read and analyze one file; one that can't be read is an answer too."""
     from hilum.images import ENOUGH, read_bytes, read_image
     from hilum.pipeline import analyze as analyze_image
 
-    for file in files:
-        try:
-            data = read_bytes(file)
-            image = read_image(data, enough=ENOUGH)
-            study = study_of(data, image)
-        except InputError as error:
-            yield Answer(str(file), error=error)
-        else:
-            yield Answer(str(file), analyze_image(image, engine), image, study)
+    try:
+        data = read_bytes(file)
+        image = read_image(data, enough=ENOUGH)
+        study = study_of(data, image)
+    except InputError as error:
+        return Answer(str(file), error=error)
+    return Answer(str(file), analyze_image(image, engine), image, study)
 
 
 def _monitored(answers: Iterator[Answer], engine: Engine, folder: Path | None) -> Iterator[Answer]:

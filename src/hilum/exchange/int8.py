@@ -20,7 +20,7 @@ def to_int8(model: bytes, films: Iterable[Array]) -> bytes:
     """Return a graph of float32 in 8 bits; ``films``: inputs, 1×C×H×W each, that the ranges of its activations are measured on.
 
     Weights are symmetric int8 by output channel, activations uint8 (QDQ; Jacob et al. 2018). Batch norms between convolutions
-    stay in float32.
+    stay in float32. The tool needs sympy, which comes with torch.
     """
     import onnxruntime
     from onnxruntime.quantization import (

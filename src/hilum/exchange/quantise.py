@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hilum import explain
+from hilum.arrays import read_arrays
 from hilum.datasets.table import Row, Table
 from hilum.errors import ConfigError, DatasetError, Incompatible
 from hilum.evaluation.bootstrap import Floats, patient_draws, summarise
@@ -165,8 +166,7 @@ def _golden(bundle: Bundle, spec: InputSpec, session: Session) -> bytes:
     if bundle.golden is None:
         pixels = np.random.default_rng(SEED).integers(0, 256, (2, spec.height, spec.width), dtype=np.uint8)
     else:
-        with np.load(io.BytesIO(bundle.golden), allow_pickle=False) as stored:
-            pixels = stored["pixels"]
+        (pixels,) = read_arrays(bundle.golden, "record of golden answers", "pixels")
     inputs = np.ascontiguousarray(scale_pixels(pixels.astype(np.float32) / np.float32(255), spec))
     (logits,) = session.evaluate(inputs, "logits")
     buffer = io.BytesIO()
