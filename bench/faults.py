@@ -26,14 +26,14 @@ from serving import machine, table
 def main() -> int:
     """Run, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="part of a scenario's name")
+    parser.add_argument("--only", default="", help="part of a scenario's name; several are separated by commas")
     parser.add_argument("--seed", type=int, default=1, help="of what is random")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     given = parser.parse_args()
     random.seed(given.seed)
     rows: list[Row] = []
     for scenario in (*faults_http.SCENARIOS, *faults_node.SCENARIOS):
-        if given.only not in scenario.__name__:
+        if not any(part in scenario.__name__ for part in given.only.split(",")):
             continue
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             try:

@@ -52,7 +52,7 @@ class Node:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it, or start it again."""
-        self.process = start_node(self.config, self.log)
+        self.process = start_node(self.config, self.log, seconds=300)
         return self.process
 
     def kill(self) -> None:
@@ -100,7 +100,7 @@ class Node:
         of_films = [film_of(one) for one in results.values()]
         numbers = {numbers_in(one) for one in results.values()}
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(300)
         lost = len(wanted - set(of_films))
         # The films have the same pixels, so all results must say the same.
         wrong = max(0, len(numbers) - 1) + len(of_films) - len(set(of_films))

@@ -198,7 +198,7 @@ class Service:
     def stop(self) -> int:
         """Ask it to stop, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(300)
 
 
 def start(folder: Path, port: int = 0, prefix: tuple[str, ...] = (), cwd: Path | None = None, **given: str) -> Service:

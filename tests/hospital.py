@@ -224,14 +224,14 @@ def start_hilum(tiny: Path, log: Path, *arguments: str) -> subprocess.Popen[byte
         return subprocess.Popen(command, stdout=stream, stderr=stream, env=_environment())
 
 
-def start_node(config: Path, log: Path, tiny: Path | None = None) -> subprocess.Popen[bytes]:
+def start_node(config: Path, log: Path, tiny: Path | None = None, seconds: float = 60) -> subprocess.Popen[bytes]:
     """Start ``hilum node`` as a process of its own and wait until it listens; ``tiny``: weights in place of those that ship."""
     program = ["from hilum.cli import main; main()"] if tiny is None else [_TINY, str(tiny)]
     command = [sys.executable, "-c", *program, "node", "--config", str(config)]
     with log.open("ab") as stream:
         before = stream.tell()
         process = subprocess.Popen(command, stdout=stream, stderr=stream, cwd=config.parent, env=_environment())
-    wait_for(lambda: b"is listening" in log.read_bytes()[before:] or process.poll() is not None, 60)
+    wait_for(lambda: b"is listening" in log.read_bytes()[before:] or process.poll() is not None, seconds)
     assert process.poll() is None, log.read_text("utf-8")
     return process
 

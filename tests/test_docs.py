@@ -519,3 +519,11 @@ def test_routes_named_anywhere_exist(tiny_engine):
     for page in PAGES:
         named = re.findall(r"[ `(](/(?:api|static|healthz|readyz|metrics)[\w/-]*)", page.read_text("utf-8"))
         assert set(named) <= known, page
+
+
+@pytest.mark.parametrize("name", ["soak", "fuzz"])
+def test_the_page_of_what_was_broken_has_the_measured_tables(name):
+    """What a script under bench wrote stands in the page as it is."""
+    assert (ROOT / "bench" / "results" / f"{name}.md").read_text("utf-8").strip() in (
+        DOCS / "explanation" / "robustness.md"
+    ).read_text("utf-8")

@@ -69,7 +69,7 @@ def create_app(settings: Settings, engine: Engine, work: Work | None = None, mon
 
 
 def _add_routes(app: FastAPI) -> None:
-    answer = schemas.described("The analysis, also of a film that is refused", schemas.ANSWER)
+    answer = schemas.documents(schemas.described("The analysis, also of a film that is refused", schemas.ANSWER))
     faults = schemas.problems(400, 401, 403, 408, 413, 415, 421, 422, 429, 500, 501, 503)
     for path in ("/api/ml-analyze", "/api/v1/analyze"):
         app.add_api_route(

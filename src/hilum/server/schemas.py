@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hilum.report.documents import FORMS
 from hilum.server.problems import PROBLEMS
 from hilum.server.upload import FIELD
 
@@ -142,6 +143,12 @@ UPLOAD: dict[str, Any] = {
 def described(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Return an OpenAPI response object for a JSON body."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def documents(response: dict[str, Any]) -> dict[str, Any]:
+    """Return an OpenAPI response object that may also be one of the documents that ``format`` asks for."""
+    types: dict[str, Any] = {form.media_type.partition(";")[0]: {} for form in FORMS.values()}
+    return response | {"content": types | response["content"]}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
