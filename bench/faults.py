@@ -23,6 +23,24 @@ from faults_http import Row
 from serving import machine, table
 
 
+def report(rows: list[Row], only: str, seed: int) -> tuple[str, int]:
+    """Return the table as Markdown, and how many films were lost or answers wrong."""
+    lost, wrong = sum(row.lost for row in rows), sum(row.wrong for row in rows)
+    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    command = " ".join(["python bench/faults.py", *([f"--only {only}"] if only else []), f"--seed {seed}"])
+    text = "\n\n".join(
+        [
+            f"`{command}`, {date}, {machine()}, on a machine that did other work as well.",
+            f"**{len(rows)} faults: {lost} films lost, {wrong} answers wrong.**",
+            table(
+                ("fault", "tried", "what must hold", "seen", "lost", "wrong"),
+                [(row.fault, row.tried, row.must, row.seen, row.lost, row.wrong) for row in rows],
+            ),
+        ]
+    )
+    return text, lost + wrong
+
+
 def main() -> int:
     """Run, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -42,24 +60,13 @@ def main() -> int:
                 traceback.print_exc()
                 new = [Row(scenario.__name__, "", "", "the scenario itself broke", 1, 0)]
         rows += new
+        if given.out:  # after each one, so that what was seen stays if a later one is stopped
+            given.out.write_text(report(rows, given.only, given.seed)[0] + "\n", "utf-8")
         for row in new:
             print(f"{row.fault}: {row.seen} (lost {row.lost}, wrong {row.wrong})", flush=True)
-    lost, wrong = sum(row.lost for row in rows), sum(row.wrong for row in rows)
-    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-    text = "\n\n".join(
-        [
-            f"`python bench/faults.py --seed {given.seed}`, {date}, {machine()}, on a machine that did other work as well.",
-            f"**{len(rows)} faults: {lost} films lost, {wrong} answers wrong.**",
-            table(
-                ("fault", "tried", "what must hold", "seen", "lost", "wrong"),
-                [(row.fault, row.tried, row.must, row.seen, row.lost, row.wrong) for row in rows],
-            ),
-        ]
-    )
+    text, bad = report(rows, given.only, given.seed)
     print(text)
-    if given.out:
-        given.out.write_text(text + "\n", "utf-8")
-    return 1 if lost or wrong else 0
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -365,7 +365,7 @@ def ended(folder: Path, models: Path, name: str) -> int:
         capture_output=True,
         env=environment(folder),
         cwd=folder,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     path.write_bytes(content)

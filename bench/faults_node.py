@@ -52,7 +52,7 @@ class Node:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start it, or start it again."""
-        self.process = start_node(self.config, self.log, seconds=300)
+        self.process = start_node(self.config, self.log, seconds=600)
         return self.process
 
     def kill(self) -> None:
@@ -200,7 +200,7 @@ def node_read_only(folder: Path) -> list[Row]:
             [*HILUM, "node", "--config", node.config],
             capture_output=True,
             env=environment(folder),
-            timeout=120,
+            timeout=600,
             check=False,
         )
         said.append(

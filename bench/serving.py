@@ -212,7 +212,7 @@ def start(folder: Path, port: int = 0, prefix: tuple[str, ...] = (), cwd: Path |
             cwd=cwd or folder,
             env=environment(folder, **given),
         )
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600  # a machine that does other work may take its time
     while time.monotonic() < end and process.poll() is None:
         said = [line for line in log.read_text("utf-8").splitlines() if "is listening on" in line]
         if said:

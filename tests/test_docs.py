@@ -521,7 +521,7 @@ def test_routes_named_anywhere_exist(tiny_engine):
         assert set(named) <= known, page
 
 
-@pytest.mark.parametrize("name", ["soak", "fuzz"])
+@pytest.mark.parametrize("name", ["faults", "soak", "fuzz"])
 def test_the_page_of_what_was_broken_has_the_measured_tables(name):
     """What a script under bench wrote stands in the page as it is."""
     assert (ROOT / "bench" / "results" / f"{name}.md").read_text("utf-8").strip() in (
