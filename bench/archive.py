@@ -217,7 +217,8 @@ def main(folder: str, count: int, large: int) -> None:
         shard = given[2] * (SHARD_FILMS // len(films) + 1)
         write = writing(shard, Path(scratch, "write"))
     dispatch = dispatching(films, shard)
-    print("# What an archive costs\n\nWritten by `python bench/archive.py FOLDER > bench/results/archive.md`.\n")
+    print("# What an archive costs\n")
+    print(f"Written by `python bench/archive.py FOLDER --films {count} --large {large} > bench/results/archive.md`.\n")
     print(f"{platform.machine()}, {processors()} processors, Python {platform.python_version()},", end=" ")
     print(f"onnxruntime {onnxruntime.__version__}, pyarrow {pyarrow.__version__}.\n")
     print_costs(
