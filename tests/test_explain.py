@@ -131,6 +131,8 @@ def test_a_map_that_failed_its_check_is_withheld():
     assert untrusted(None) is None
     assert untrusted(GOOD) is None
     assert "covering" in (untrusted(replace(GOOD, occlusion=Interval(0.1, -0.05, 0.2))) or "")
+    assert "readers' boxes" in (untrusted(replace(GOOD, boxes=Interval(-0.2, -0.3, -0.1))) or "")
+    assert untrusted(replace(GOOD, boxes=Interval(-0.1, -0.3, 0.1))) is None
     assert "shuffled" in (untrusted(replace(GOOD, randomised=Interval(0.5, 0.4, 0.6))) or "")
     manifest = tiny_manifest("DenseNet121", "densenet", NAMES)
     bad = replace(manifest.outputs[2], map_check=replace(GOOD, occlusion=Interval(0.0, -0.1, 0.1)))

@@ -74,7 +74,8 @@ def heatmaps(
         if reason is None and share > MOST_OFF_BODY:
             reason = f"{share:.0%} of it lies outside the body"
         if reason is None:
-            shown.append(Heatmap(output.name, name, values, box))
+            boxes = None if output.map_check is None else output.map_check.boxes
+            shown.append(Heatmap(output.name, name, values, box, None if boxes is None else boxes.value))
         else:
             withheld.append(Withheld(output.name, name, reason))
     return tuple(shown), tuple(withheld)
@@ -93,6 +94,11 @@ def untrusted(check: MapCheck | None) -> str | None:
         return (
             "its maps hardly change when the network's weights are shuffled "
             f"(rank correlation {check.randomised.value:.2f}, {check.randomised.low:.2f} to {check.randomised.high:.2f})"
+        )
+    if check.boxes is not None and check.boxes.high < 0:
+        return (
+            "it is brightest inside readers' boxes less often than one fixed point is "
+            f"({100 * check.boxes.value:+.0f} points, {100 * check.boxes.low:+.0f} to {100 * check.boxes.high:+.0f})"
         )
     return None
 

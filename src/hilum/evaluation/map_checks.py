@@ -1,13 +1,16 @@
-"""Do a member's heat maps show what its network used? Two questions whose answers do not depend on where anybody expects a finding.
+"""Do a member's heat maps show what its network used, and do they point at what readers saw?
+
+The first two questions do not depend on where anybody expects a finding.
 
 Occlusion (Zeiler and Fergus 2014): where covering a cell of the film lowers the logit, the map should be bright. Randomisation
 (Adebayo et al. 2018, Sanity Checks for Saliency Maps): with the network's weights shuffled, the map should change; one that
-stays shows the picture's edges, not what was learnt.
+stays shows the picture's edges, not what was learnt. The third does: is the map brightest inside a box that a reader drew, oftener
+than one point that is the same for every film (see ``localise``)?
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +18,16 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from hilum import explain
+from hilum.datasets.table import Row, Table
 from hilum.errors import Incompatible
 from hilum.evaluation.bootstrap import patient_draws, replicate, summarise
+from hilum.evaluation.localise import Boxed, localise
+from hilum.evaluation.scoring import score_table
 from hilum.graph import read_head, with_float32_weights
 from hilum.normalise import normalise
+from hilum.pipeline import open_bundles
 from hilum.records import Array, InputSpec, Interval, Manifest, MapCheck, Radiograph
-from hilum.registry import Bundle, bundle_files, save_bundle
+from hilum.registry import Bundle, bundle_files, replace_bundle
 from hilum.runtime import Session, open_session
 
 LOUDEST = 3
@@ -132,10 +139,28 @@ def _ranks(values: Array) -> Array:
     return np.asarray(rows, dtype=np.float64)
 
 
+def box_gains(
+    bundle: Bundle, table: Table, boxed: Mapping[str, Sequence[Boxed]], rows: Iterable[Row] | None = None
+) -> dict[str, Interval]:
+    """Return finding → how much oftener the member's map points into a reader's box than the best fixed point does.
+
+    ``table``: films that nothing trained on. ``boxed``: finding → every film with boxes of it, of other patients too, from which
+    the fixed point is chosen. ``rows``: the table's, behind a progress bar perhaps. A finding with too few films is left out.
+    """
+    unchecked = tuple(replace(one, map_check=None) for one in bundle.manifest.outputs)
+    engine = open_bundles([replace(bundle, manifest=replace(bundle.manifest, outputs=unchecked))], threads=1)
+    scores = score_table(engine, table, rows, {row.image for row in table.rows})
+    found = localise(scores.heatmaps, boxed).get(engine.members[0].name, {})
+    return {finding: pointing.hits_gain for finding, pointing in found.items()}
+
+
 def write_checks(bundle: Bundle, checks: dict[str, MapCheck]) -> Bundle:
-    """Write the checks into the bundle, whose manifest changes with them. Raises ``Incompatible`` where it is no folder."""
+    """Write the checks into the bundle, whose manifest changes with them, and the records beside it follow.
+
+    Raises ``Incompatible`` where it is no folder.
+    """
     if bundle.folder is None:
         raise Incompatible("The member is not a bundle folder. Expected one, which hilum models import makes of a .h5.")
     outputs = tuple(replace(one, map_check=checks.get(one.name, one.map_check)) for one in bundle.manifest.outputs)
     manifest: Manifest = replace(bundle.manifest, outputs=outputs)
-    return save_bundle(bundle.folder, manifest, bundle_files(bundle))
+    return replace_bundle(bundle, bundle.folder, manifest, bundle_files(bundle))

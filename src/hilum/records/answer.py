@@ -115,6 +115,9 @@ class Heatmap:
     """float32, h×w, 0–1, not upsampled: cell (r, c) covers its share of ``box``."""
     box: tuple[float, float, float, float]
     """x, y, width, height of the network's field in the film's own pixels."""
+    gain: float | None = None
+    """How much oftener the member's maps of this finding point into readers' boxes than one fixed point does, −1 to 1, where that
+    was measured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,9 @@ class MapCheck:
     """Between the map and how much the logit falls when each cell is covered."""
     randomised: Interval
     """Between the map and that of the same network with its weights shuffled."""
+    boxes: Interval | None = None
+    """Share of films, −1 to 1, whose map is brightest inside a reader's box, minus that of the best fixed point; None: not
+    measured, or on too few films."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,13 @@ def overlay(
 
 
 def mean_map(heatmaps: Sequence[Heatmap], finding: str) -> Heatmap | None:
-    """Return the mean of the members' maps of one finding that share a grid and a field, or None where there is none."""
+    """Return the mean of the members' maps of one finding that share a grid and a field, or None where there is none.
+
+    Where it was measured how well they point, it is of those that point best.
+    """
     own = [heatmap for heatmap in heatmaps if heatmap.finding == finding]
+    best = max((one.gain for one in own if one.gain is not None), default=None)
+    own = [one for one in own if one.gain == best]
     alike = [one for one in own if one.values.shape == own[0].values.shape and one.box == own[0].box]
     if not alike:
         return None

@@ -150,6 +150,7 @@ def _heatmap(heatmap: Heatmap) -> Mapping[str, Any]:
     return {
         "finding": heatmap.finding,
         "model": heatmap.model,
+        "gain": share(heatmap.gain),
         "box": [round(edge, 1) for edge in heatmap.box],
         "values": [[round(float(value), 3) for value in row] for row in heatmap.values],
     }

@@ -93,7 +93,7 @@ function fillAnswer(details, example, result) {
 
 function fillMembers(details) {
   const models = [...new Set(details.heatmaps.map((map) => map.model))];
-  byId("member").replaceChildren(el("option", { value: MEAN }, "all members, mean"), ...models.map((name) => el("option", { value: name }, name)));
+  byId("member").replaceChildren(el("option", { value: MEAN }, "members that point best, mean"), ...models.map((name) => el("option", { value: name }, name)));
   byId("member").disabled = models.length === 0;
   byId("no-heat").textContent = reasons(details.no_heatmap);
 }
@@ -136,13 +136,20 @@ function caption(details) {
 
 /** The blended heat map of a finding, and what to say of it: {field, peak, text}. */
 function heatOf(details, name, model) {
-  const maps = details.heatmaps.filter((map) => map.finding === name && (model === MEAN || map.model === model));
+  const maps = model === MEAN ? pointingBest(details.heatmaps.filter((map) => map.finding === name))
+    : details.heatmaps.filter((map) => map.finding === name && map.model === model);
   if (!maps.length) return { field: null, peak: null, text: `No heat map for ${name}${why(details, name, model)}` };
   const field = blend(maps, details.film_size);
   const peak = strongest(field);
   const whose = maps.length === 1 ? maps[0].model : `mean of ${maps.length} members`;
   const where = peak ? `strongest in ${place(peak)}` : "empty: no place in the film speaks for it";
   return { field, peak, text: `Heat map of ${name}, ${whose}: ${where}.` };
+}
+
+/** Where it was measured how well members' maps point, those that point best; else all. */
+function pointingBest(maps) {
+  const known = maps.filter((map) => map.gain !== null).map((map) => map.gain);
+  return known.length ? maps.filter((map) => map.gain === Math.max(...known)) : maps;
 }
 
 function why(details, name, model) {
