@@ -93,7 +93,7 @@ function fillAnswer(details, example, result) {
 
 function fillMembers(details) {
   const models = [...new Set(details.heatmaps.map((map) => map.model))];
-  byId("member").replaceChildren(el("option", { value: MEAN }, "members that point best, mean"), ...models.map((name) => el("option", { value: name }, name)));
+  byId("member").replaceChildren(el("option", { value: MEAN }, "best members"), ...models.map((name) => el("option", { value: name }, name)));
   byId("member").disabled = models.length === 0;
   byId("no-heat").textContent = reasons(details.no_heatmap);
 }
