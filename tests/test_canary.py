@@ -347,6 +347,8 @@ def scene(tiny_engine, tmp_path, tmp_path_factory, monkeypatch, capfd) -> Scene:
     left = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
     kept = [handler for handler in logging.getLogger().handlers if handler not in left]
     monkeypatch.setattr(logging.getLogger(), "handlers", kept)
+    for name in ("httpx", "httpcore"):  # wherever an earlier test's handler hangs
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     add_key(keys, "admin", "somebody else", datetime.now(UTC))
     return Scene(tiny_engine, capfd, keys)
