@@ -6,7 +6,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from hilum.cluster.plan import Plan, plan_from_json, plan_to_json
 from hilum.cluster.source import Film
+from hilum.durable import DRAFT, sync_folder, write_whole
 from hilum.errors import ConfigError, HashMismatch, NoSpace
 
 if TYPE_CHECKING:
     from pyarrow import Table
 
 PLAN, LISTING, RESULTS, SUMMARY = "archive.json", "films.parquet", "results", "summary.json"
-_PART = ".part"
 _OURS = frozenset({"lock", PLAN, LISTING, RESULTS, SUMMARY})
 
 
@@ -35,7 +34,7 @@ class Store:
         if (self.folder / PLAN).is_file():
             return plan_from_json((self.folder / PLAN).read_bytes())
         # A run that died while it was listing leaves a lock and a listing, and has no results yet.
-        if any(one.name not in _OURS or one.name == RESULTS for one in self.folder.iterdir() if one.suffix != _PART):
+        if any(one.name not in _OURS or one.name == RESULTS for one in self.folder.iterdir() if one.suffix != DRAFT):
             raise ConfigError(
                 "OUT holds other things than an archive's results. Expected an empty folder, or one that a run began."
             )
@@ -60,7 +59,7 @@ class Store:
 
     def done(self) -> frozenset[int]:
         """Return the numbers of the shards whose results are here, and remove what a run left unfinished."""
-        for left in self.folder.rglob(f"*{_PART}"):
+        for left in self.folder.rglob(f"*{DRAFT}"):
             left.unlink(missing_ok=True)
         return frozenset(int(path.stem) for path in (self.folder / RESULTS).glob("*.parquet") if path.stem.isdigit())
 
@@ -80,16 +79,10 @@ class Store:
     def _write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all, and wait until it is on the disk. Raises NoSpace or ConfigError."""
         final = self.folder / name
-        draft = final.with_name(f"{uuid.uuid4().hex}{_PART}")
         try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(final)
-            _sync(final.parent)
+            write_whole(final, data)
+            sync_folder(final.parent)
         except OSError as error:
-            draft.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise NoSpace("The disk of OUT is full. Make room, and run the same command again.") from None
             raise ConfigError(
@@ -135,14 +128,5 @@ def opened(folder: Path) -> Iterator[Store]:
         ) from None
     try:
         yield Store(folder)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    """Wait until a folder's names are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

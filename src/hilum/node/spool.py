@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
+from hilum.durable import sync_folder
 from hilum.errors import ConfigError
 from hilum.node.journal import HELD, Journal
 
@@ -85,7 +86,7 @@ class Spool:
                 if self._is_full(len(data)):
                     return "full"
                 draft.rename(self._film(key))
-                _sync(self._films)
+                sync_folder(self._films)
                 try:
                     self.journal.add(key, len(data))
                 except sqlite3.Error:
@@ -108,7 +109,7 @@ class Spool:
             draft = final.with_suffix(".part")
             _write(draft, data)
             draft.rename(final)
-        _sync(self._results)
+        sync_folder(self._results)
         self.journal.answer(key, peers)
 
     def results(self, key: str) -> list[bytes]:
@@ -150,12 +151,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Wait until a folder's names are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import stat
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import monotonic
 
+from hilum.durable import write_whole
 from hilum.errors import Busy
 from hilum.logs import line, where
 
@@ -102,24 +101,11 @@ def _take(path: Path, watch: Watch, read: Read) -> bool:
         return True
     try:
         record = files.pop(RECORD)
+        folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in [*files.items(), (RECORD, record)]:
-            _write(folder / f"{name}{MARK}{suffix}", content)
+            write_whole(folder / f"{name}{MARK}{suffix}", content)
     except OSError as error:
         LOG.error(line("unwritten", {"film": name, "at": where(error)}))
         return False
     LOG.info(line("watched", {"film": name, "files": [*files, RECORD]}))
     return True
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
