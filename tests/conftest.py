@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from hilum import pipeline
 from hilum.images import apart
 from hilum.records import Radiograph, Source
+from logging_state import logging_undone
 from tiny import write_classic
 
 
@@ -30,6 +31,13 @@ def _end_decoders() -> Iterator[None]:
     """End the processes that decode DICOM while coverage still listens to what they measured."""
     yield
     apart.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Each test finds logging as pytest left it: a handler of another test would write to that test's stream, which is closed."""
+    with logging_undone():
+        yield
 
 
 @pytest.fixture

@@ -50,6 +50,7 @@ from hilum.server.app import create_app
 from hilum.server.keys import add_key
 from hilum.server.settings import Settings
 from hospital import LEFT_SOCKETS, running, settings_for, wait_for
+from logging_state import logging_undone
 from sentinel import NAME, NUMBER, found_in, full_film, gradient, plain_film, put, rasters, written
 
 pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
@@ -315,17 +316,9 @@ def logged() -> Iterator[io.StringIO]:
 @contextlib.contextmanager
 def own_log() -> Iterator[None]:
     """Configure the service's log at debug, on the captured stream, and undo it all."""
-    loggers = [logging.getLogger(name) for name in (None, "hilum", "uvicorn")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
-    hooks = threading.excepthook, sys.unraisablehook
-    try:
+    with logging_undone():
         logs.configure("debug")
         yield
-    finally:
-        threading.excepthook, sys.unraisablehook = hooks
-        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
-            logger.handlers, logger.propagate = handlers, propagate
-            logger.setLevel(level)
 
 
 @pytest.fixture
@@ -343,12 +336,6 @@ def scene(tiny_engine, tmp_path, tmp_path_factory, monkeypatch, capfd) -> Scene:
     monkeypatch.setattr(sys, "argv", ["hilum"])
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    # A handler that an earlier test left would write to a stream what the client here logs of its own requests.
-    left = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
-    kept = [handler for handler in logging.getLogger().handlers if handler not in left]
-    monkeypatch.setattr(logging.getLogger(), "handlers", kept)
-    for name in ("httpx", "httpcore"):  # wherever an earlier test's handler hangs
-        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     add_key(keys, "admin", "somebody else", datetime.now(UTC))
     return Scene(tiny_engine, capfd, keys)
