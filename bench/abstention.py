@@ -9,14 +9,12 @@ Intervals are over patients, by bootstrap.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from hilum import conformal
-from hilum.cli.labelled import score_patients
 from hilum.datasets.split import split_folds
 from hilum.datasets.table import Table
 from hilum.evaluation.bootstrap import SEED, patient_draws
@@ -24,8 +22,8 @@ from hilum.evaluation.coverage import share_of
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.evaluation.uncertainty import NORMAL_MISSES
 from hilum.findings import NORMAL
-from hilum.pipeline import open_engine
 from hilum.records import Interval
+from scored import scores_asked_for
 
 FOLDS = 5
 PROMISES = (0.8, 0.85, 0.9, 0.95)
@@ -87,12 +85,4 @@ def text(share: Interval | None) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--patients", type=Path)
-    parser.add_argument("--models", type=Path)
-    parser.add_argument("--min-original-width", type=int, default=0)
-    given = parser.parse_args()
-    engine = open_engine(given.models)
-    scored = score_patients(engine, given.data, given.patients, given.min_original_width)
-    print("\n".join(table(scored)))
+    print("\n".join(table(scores_asked_for(__doc__))))

@@ -9,16 +9,12 @@ unknown counts as absent, so the shares are lower bounds.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 
-from hilum.cli.labelled import score_patients
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.findings import NORMAL
 from hilum.levels import LEVELS, NO_READING, level
-from hilum.pipeline import open_engine
+from scored import scores_asked_for
 
 
 def bands(scores: Scores) -> list[str]:
@@ -56,11 +52,4 @@ def said(scores: Scores) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--patients", type=Path)
-    parser.add_argument("--models", type=Path)
-    parser.add_argument("--min-original-width", type=int, default=0)
-    given = parser.parse_args()
-    engine = open_engine(given.models)
-    print("\n".join(bands(score_patients(engine, given.data, given.patients, given.min_original_width))))
+    print("\n".join(bands(scores_asked_for(__doc__))))

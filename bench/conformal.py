@@ -9,7 +9,6 @@ over patients, by bootstrap. MB: the package and what it needs beyond numpy, as 
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import re
 import time
@@ -20,14 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from hilum import calibrate, conformal
-from hilum.cli.labelled import score_patients
 from hilum.datasets.split import split_folds
 from hilum.datasets.table import Table
 from hilum.evaluation.bootstrap import SEED, patient_draws, replicate, summarise
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.evaluation.uncertainty import PROMISE, fit_steps, log_odds
-from hilum.pipeline import open_engine
 from hilum.records import Calibration
+from scored import scores_asked_for
 
 FOLDS = 5
 RELEASED = {"crepes": "2026-06", "mapie": "2026-10", "venn-abers": "2026-08"}
@@ -204,13 +202,5 @@ def megabytes(name: str) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--patients", type=Path)
-    parser.add_argument("--models", type=Path)
-    parser.add_argument("--min-original-width", type=int, default=0)
-    given = parser.parse_args()
     warnings.simplefilter("ignore")
-    engine = open_engine(given.models)
-    scored = score_patients(engine, given.data, given.patients, given.min_original_width)
-    print("\n".join(table(scored)))
+    print("\n".join(table(scores_asked_for(__doc__))))

@@ -313,3 +313,11 @@ def test_the_map_of_all_is_of_those_that_point_best():
     assert mean_map(maps, "Edema").model == "B, D"
     assert mean_map(maps[:1] + maps[2:3], "Edema").model == "A"
     assert mean_map(maps[2:3], "Edema").model == "C"
+
+
+def test_a_caption_names_who_looked_and_says_of_an_empty_map_that_it_is_empty():
+    whole = (0.0, 0.0, 10.0, 10.0)
+    found = words.map_caption(Heatmap("Edema", "B, D", np.eye(2, dtype=np.float32), whole))
+    assert found == "Where the answer for Edema came from, by Grad-CAM of B, D. Not the outline of a lesion."
+    empty = words.map_caption(Heatmap("Edema", "B", np.zeros((2, 2), np.float32), whole))
+    assert empty == "Nothing on this film speaks for Edema: the heat map of B is empty."

@@ -8,9 +8,9 @@ from html import escape
 
 from hilum.findings import NORMAL
 from hilum.levels import DISCLAIMER
-from hilum.records import Analysis, Finding, Heatmap, MemberResult, ModelProvenance, Radiograph
+from hilum.records import Analysis, Finding, MemberResult, ModelProvenance, Radiograph
 from hilum.report.film import film_png, mean_map, overlay_jpeg
-from hilum.report.words import coverage, disagreements, interval, normal_claim
+from hilum.report.words import coverage, disagreements, interval, map_caption, normal_claim
 
 STYLE = """
 :root { color-scheme: light; } body { font: 15px/1.5 system-ui, sans-serif; color: #1b2430; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
@@ -87,15 +87,11 @@ def _pictures(analysis: Analysis, image: Radiograph) -> Iterator[str]:
     shown = next((f.name for f in analysis.findings if f.name != NORMAL), None)
     heatmap = None if shown is None else mean_map(analysis.heatmaps, shown)
     if heatmap is not None:
-        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), _caption(heatmap), "jpeg")
+        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), map_caption(heatmap), "jpeg")
     for name, reason in analysis.no_heatmap.items():
         yield f'<p class="note">{escape(name)} gives no heat map: {escape(reason)}.</p>'
     for one in (one for one in analysis.withheld if one.finding == shown):
         yield f'<p class="note">The heat map of {escape(one.model)} is withheld: {escape(one.reason)}.</p>'
-
-
-def _caption(heatmap: Heatmap) -> str:
-    return f"Where the answer for {heatmap.finding} came from (Grad-CAM, mean of {heatmap.model}). Not the outline of a lesion."
 
 
 def _figure(picture: bytes, caption: str, kind: str = "png") -> str:

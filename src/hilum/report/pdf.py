@@ -23,6 +23,7 @@ from hilum.report.words import (
     advice,
     coverage,
     label,
+    map_caption,
     model_line,
     normal_claim,
     not_assessed,
@@ -193,8 +194,7 @@ def _pictures(analysis: Analysis, image: Radiograph) -> Flowable:
     heatmap = leading_map(analysis)
     pictures = [(film_png(image, 900), "The film as it was read, bright = dense.")]
     if heatmap is not None:
-        words = f"Where the answer for {heatmap.finding} came from. Not the outline of a lesion."
-        pictures.append((overlay_png(image, heatmap.values, heatmap.box, 900), words))
+        pictures.append((overlay_png(image, heatmap.values, heatmap.box, 900), map_caption(heatmap)))
     scale = PICTURE / max(image.pixels.shape)
     height, width = (side * scale for side in image.pixels.shape)
     cells = [[[_picture(png, width, height), _text(words, 6.5, SOFT)] for png, words in pictures]]

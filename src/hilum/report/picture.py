@@ -13,7 +13,7 @@ from hilum.findings import NORMAL
 from hilum.records import Analysis, Finding, Heatmap, Radiograph
 from hilum.report.film import STOPS, mean_map, overlay, thumbnail
 from hilum.report.numbers import percent
-from hilum.report.words import RESEARCH, advice, label, not_assessed, present, software, warnings
+from hilum.report.words import RESEARCH, advice, label, map_caption, not_assessed, present, software, warnings
 
 HEIGHT = 1200
 FILM_WIDTH = 1200
@@ -91,7 +91,7 @@ def _answer(analysis: Analysis, heatmap: Heatmap | None) -> Iterator[Line]:
         yield Line("No model gives a heat map.", 17, GREY)
     else:
         yield Line("", 6)
-        yield Line(f"Colour: where the answer for {heatmap.finding} came from. Not the outline of a lesion.", 17, GREY)
+        yield Line(map_caption(heatmap), 17, GREY)
 
 
 def _row(finding: Finding) -> Line:

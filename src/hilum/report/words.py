@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hilum.findings import NORMAL
-from hilum.records import Analysis, Finding, ModelProvenance
+from hilum.records import Analysis, Finding, Heatmap, ModelProvenance
 from hilum.report.numbers import percent, share_percent
 
 RESEARCH = "For research use only"
@@ -59,8 +59,8 @@ def coverage(analysis: Analysis) -> str:
     if analysis.promise is None:
         return ""
     return (
-        f"Set: of films with a finding at least {analysis.promise:.0%} have one that holds “present”, of films without it one that "
-        "holds “absent”; can’t say: it holds both."
+        f"Set: made so that of films with a finding at least {analysis.promise:.0%} have one that holds “present”, and of films "
+        "without it one that holds “absent”, if they are like those it was fitted on; can’t say: it holds both."
     )
 
 
@@ -79,6 +79,13 @@ def normal_claim(analysis: Analysis) -> str:
 def interval(finding: Finding) -> str:
     """Return a probability's interval in percent; empty where there is none."""
     return "" if finding.interval is None else f"{finding.interval[0]:.1%}–{finding.interval[1]:.1%}"
+
+
+def map_caption(heatmap: Heatmap) -> str:
+    """Return what a picture of a heat map shows."""
+    if not heatmap.values.any():
+        return f"Nothing on this film speaks for {heatmap.finding}: the heat map of {heatmap.model} is empty."
+    return f"Where the answer for {heatmap.finding} came from, by Grad-CAM of {heatmap.model}. Not the outline of a lesion."
 
 
 def not_assessed(analysis: Analysis) -> str:

@@ -157,7 +157,7 @@ function meanings(details) {
       term("Confidence", "The same on a scale of 0 to 100: how likely the finding would be, had it been as likely as not before the film. It is not the probability of disease."),
       term("Probability", "How likely the finding is at the stated prevalence. Where it is rarer than that, so is this."),
       details.promise !== null && term("Interval", "Below the probability: what two ways of counting this film among the calibration’s films give. Wide: few films of this confidence were seen."),
-      details.promise !== null && term("Set", `Present, absent, or can’t say, which holds both. Of films with a finding, at least ${number(100 * details.promise, 0)} % have a set that holds “present”, of films without it one that holds “absent”.`),
+      details.promise !== null && term("Set", `Present, absent, or can’t say, which holds both. Made so that of films with a finding at least ${number(100 * details.promise, 0)} % have a set that holds “present”, and of films without it one that holds “absent”, if they are like those it was fitted on.`),
       details.normal_claim && term("Normal", normalClaim(details.normal_claim)),
       term("Spread", "The largest minus the smallest confidence among the members. Wide: they disagree."),
       term("Operating point", `The confidence from which a finding counts as positive (policy: ${details.policy.replace("_", " ")}), chosen on patients other than those it was trained on, with the sensitivity and specificity that it had there.`)));
