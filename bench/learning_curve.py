@@ -1,0 +1,101 @@
+"""How AUROC grows with the number of training films: what more data would carry.
+
+    python bench/learning_curve.py examples/train_default/mobilenetv2-short.toml runs/learning-curve
+
+The same training on a random sixteenth, eighth, quarter and half of the training patients, and on all of them, smaller shares
+within larger ones. A smaller share is gone through oftener, since the same number of epochs would leave it few steps, though not so
+often that it takes as many steps as all. Every training is judged on the same patients, of whom none trained: those for validation
+and those held out, together. Intervals are over patients, by bootstrap. A training that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hilum.evaluation.judge import judge_predictions
+from hilum.records import Interval
+from hilum.training.config import TrainingConfig, read_config
+from hilum.training.judged import judge_table
+from hilum.training.run import train
+from hilum.training.splits import split_table
+
+SHARES = {16: 4.0, 8: 3.5, 4: 2.5, 2: 1.5, 1: 1.0}
+"""One in so many patients → so many times the epochs of the whole training."""
+MORE = 112_120
+"""Films of all of NIH ChestX-ray14."""
+
+
+def of_patients(config: TrainingConfig, patients: frozenset[str], folder: Path) -> TrainingConfig:
+    """Return the experiment on the films of some patients, and of those that judge."""
+    splits = split_table(config.data)
+    kept = patients | splits.validation.patients | splits.holdout.patients
+    folder.mkdir(parents=True, exist_ok=True)
+    with config.data.table.open(newline="", encoding="utf-8") as lines:
+        rows = csv.DictReader(lines)
+        own = [row for row in rows if row["patient_id"] in kept]
+    part = folder / "labels.csv"
+    with part.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, rows.fieldnames or ())
+        writer.writeheader()
+        writer.writerows(own)
+    return replace(config, data=replace(config.data, table=part, root=config.data.root or config.data.table.parent))
+
+
+def with_epochs(config: TrainingConfig, times: float) -> TrainingConfig:
+    """Return the experiment with so many times its epochs."""
+    phases = tuple(replace(phase, epochs=round(times * phase.epochs)) for phase in config.fit.phases)
+    return replace(config, fit=replace(config.fit, phases=phases))
+
+
+def text(figure: Interval) -> str:
+    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
+
+
+def main(path: Path, place: Path) -> None:
+    """Train what is not there yet, and print the curve and where a line through it leads."""
+    config = read_config(path)
+    splits, outputs = split_table(config.data), config.network.outputs
+    everyone = np.random.default_rng(config.fit.seed).permutation(sorted(splits.training.patients)).tolist()
+    counts, means = [], []
+    print("| patients | films | epochs | mean AUROC |")
+    print("|---|---|---|---|")
+    for share, times in SHARES.items():
+        folder = (place / f"one-in-{share}").absolute()
+        own = frozenset(everyone[: len(everyone) // share])
+        experiment = with_epochs(of_patients(config, own, folder), times)
+        network = train(experiment, folder / "run")
+        parts = [judge_table(config, network, table) for table in (splits.validation, splits.holdout)]
+        judged = judge_predictions(
+            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            [patient for part in parts for patient in part.patients],
+            outputs,
+        )
+        if judged.mean_auroc is None:
+            raise SystemExit("No finding could be judged.")
+        films = len(split_table(experiment.data).training.rows)
+        counts.append(films)
+        means.append(judged.mean_auroc.value)
+        epochs = sum(phase.epochs for phase in experiment.fit.phases)
+        print(f"| {len(own):,} | {films:,} | {epochs} | {text(judged.mean_auroc)} |", flush=True)
+    slope, _ = np.polyfit(np.log2(counts[-3:]), means[-3:], 1)
+    carried = means[-1] + slope * np.log2(MORE / counts[-1])
+    print(
+        f"\nOver the last two doublings, each carried {slope:+.3f}. If every further one did, the {MORE:,} films of all of NIH "
+        f"ChestX-ray14 would carry {carried:.2f}."
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="a training, a TOML file")
+    parser.add_argument("place", type=Path, help="folder for the trainings")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    main(given.config, given.place)
