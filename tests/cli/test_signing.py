@@ -10,6 +10,7 @@ import pytest
 
 from hilum import logs, pipeline, registry
 from hilum.cli.options import open_set
+from hilum.node import watch
 from hilum.records import EnsembleRecord
 from hilum.registry import MANIFEST, find_bundles, load_bundle, save_ensemble
 from hilum.server.settings import Settings
@@ -78,3 +79,19 @@ def test_a_service_that_asks_for_signatures_does_not_start_without(hilum, shippe
     assert "(untrusted)" in done.err
     hilum("models", "sign", "--key", "hospital.key")
     assert len(open_set(Settings(signers=("hospital.key.pub",))).members) == len(find_bundles(shipped))
+
+
+@pytest.mark.parametrize("command", ["analyze", "archive", "watch"])
+def test_a_command_opens_what_its_signer_signed(hilum, shipped, film_png, command, monkeypatch):
+    """With ``--signer`` a command reads no film by an unsigned model, and says which; signed, it goes on."""
+    monkeypatch.setattr(logs, "configure", lambda level: None)  # other tests watch the log
+    monkeypatch.setattr(watch, "run_watch", lambda *_: None)
+    Path("films").mkdir()
+    Path("films/a.png").write_bytes(film_png)
+    asked = (command, "films", *(["out"] if command == "archive" else []), "--signer", "hospital.key.pub")
+    refused = hilum(*asked)
+    assert refused.code == 2
+    assert "(untrusted)" in refused.err
+    assert not Path("out").exists()
+    hilum("models", "sign", "--key", "hospital.key")
+    assert hilum(*asked).code == 0

@@ -20,14 +20,18 @@ from rich.progress import Progress
 from hilum.cli.answer import Answer
 from hilum.cli.documents import write_documents, write_parquet
 from hilum.cli.options import (
+    SIGNATURES,
     Models,
     MonitorOption,
     PolicyOption,
     PrecisionOption,
     Prevalences,
     Scopes,
+    SignaturesOption,
+    Signers,
     Threads,
     open_given,
+    trust_in,
 )
 from hilum.errors import ConfigError, InputError
 
@@ -61,6 +65,8 @@ def analyze(
     prevalence: Prevalences = None,
     threads: Threads = None,
     scope: Scopes = None,
+    signer: Signers = None,
+    signatures: SignaturesOption = SIGNATURES,
     monitor: MonitorOption = None,
     precision: PrecisionOption = "fp32",
 ) -> None:
@@ -84,7 +90,7 @@ def analyze(
     # Films side by side, each on one thread: one is decoded while another is computed, and no processor waits for another's part.
     each = threads or (1 if len(files) > 1 else None)
     at_once = 1 if each is None else max(1, min(len(files), (os.cpu_count() or 1) // each))
-    engine = open_given(models, policy, prevalence, each, scope, precision)
+    engine = open_given(models, policy, prevalence, each, scope, precision, trust_in(signer, signatures))
     answers = _with_progress(_monitored(answer_all(files, engine, at_once), engine, monitor), len(files))
     if documents and out is not None:
         failed = write_documents(answers, out, documents)

@@ -16,13 +16,17 @@ from rich.console import Console
 
 from hilum.cli.analyze import SUFFIXES
 from hilum.cli.options import (
+    SIGNATURES,
     Models,
     PolicyOption,
     Prevalences,
     Scopes,
+    SignaturesOption,
+    Signers,
     models_folder,
     open_given,
     stop_signal,
+    trust_in,
 )
 from hilum.errors import ConfigError
 
@@ -62,6 +66,8 @@ def archive(
     policy: PolicyOption = "youden",
     prevalence: Prevalences = None,
     scope: Scopes = None,
+    signer: Signers = None,
+    signatures: SignaturesOption = SIGNATURES,
 ) -> None:
     """Analyze an archive of films into Parquet files, resumable. Exit code 0: all were read; 1: some could not be; 2: not done."""
     if (executor == "dask") != (scheduler is not None):
@@ -80,7 +86,7 @@ def archive(
     logs.configure("warning" if sys.stderr.isatty() else "info")
     stop = stop_signal()
     place = find_source(source)
-    engine = open_given(models, policy, prevalence, threads=1, scope=scope)
+    engine = open_given(models, policy, prevalence, threads=1, scope=scope, trust=trust_in(signer, signatures))
     basis = basis_of(engine, place.url)
     with opened(out) as store:
         plan = planned(store, place, basis, shard_films)

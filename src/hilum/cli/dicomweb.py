@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hilum.cli.options import Models, PolicyOption, Prevalences, Scopes, Threads, need_hospital, open_given, parse_names
+from hilum.cli.options import (
+    SIGNATURES,
+    Models,
+    PolicyOption,
+    Prevalences,
+    Scopes,
+    SignaturesOption,
+    Signers,
+    Threads,
+    need_hospital,
+    open_given,
+    parse_names,
+    trust_in,
+)
 from hilum.errors import ConfigError, InputError, PeerError
 
 
@@ -33,6 +46,8 @@ def dicomweb(
     policy: PolicyOption = "youden",
     prevalence: Prevalences = None,
     scope: Scopes = None,
+    signer: Signers = None,
+    signatures: SignaturesOption = SIGNATURES,
     threads: Threads = None,
 ) -> None:
     """Analyze the CR and DX films of studies on a DICOMweb server. Exit code 1: some could not be read or stored."""
@@ -51,7 +66,8 @@ def dicomweb(
             f"The server can't be asked ({type(error).__name__}). Expected an http or https address, and files that can be read."
         ) from None
     store = store_at(client) if out is None else keep_in(out)
-    read = read_with(open_given(models, policy, prevalence, threads, scope), names, DEFAULT_LIMITS)
+    engine = open_given(models, policy, prevalence, threads, scope, trust=trust_in(signer, signatures))
+    read = read_with(engine, names, DEFAULT_LIMITS)
     done, failed = 0, 0
     for place in islice(find_films(client, filters), limit):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Event
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hilum.pipeline import Engine
     from hilum.registry import Bundle
     from hilum.settings import EngineSettings
+    from hilum.signatures import Trust
 
 Bundles = Annotated[
     list[str] | None,
@@ -49,6 +50,12 @@ MonitorOption = Annotated[
     Path | None,
     typer.Option("--monitor", help="Folder that a row of numbers is written to for each film, for hilum monitor."),
 ]
+SIGNATURES = Path("signatures")
+Signers = Annotated[
+    list[Path] | None,
+    typer.Option("--signer", help="Public key that must have signed each model; may be repeated.", show_default=False),
+]
+SignaturesOption = Annotated[Path, typer.Option("--signatures", help="Folder of the signatures.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of one network's inference.")]
 
 DEFAULT_MODELS = Path("models")
@@ -83,6 +90,7 @@ def open_given(
     threads: int | None = None,
     scope: list[str] | None = None,
     precision: Precision = "fp32",
+    trust: Trust | None = None,
 ) -> Engine:
     """Open the engine that the options describe."""
     from hilum.pipeline import open_engine
@@ -95,8 +103,16 @@ def open_given(
         prevalence=shares,
         threads=threads,
         scope=actions,
+        trust=trust,
         precision=precision,
     )
+
+
+def trust_in(signers: Sequence[Path] | None, signatures: Path) -> Trust | None:
+    """Return whose signatures count, from the files of their public keys; None: nobody's is asked for."""
+    from hilum.signatures import Trust, read_signer
+
+    return Trust(tuple(map(read_signer, signers)), signatures) if signers else None
 
 
 def open_chosen(
@@ -135,16 +151,14 @@ def find_bundle(name: str, models: Path | None) -> Bundle:
 def open_set(settings: EngineSettings) -> Engine:
     """Open the engine that a service's settings describe."""
     from hilum.pipeline import open_engine
-    from hilum.signatures import Trust, read_signer
 
-    trust = Trust(tuple(map(read_signer, settings.signers)), settings.signatures) if settings.signers else None
     return open_engine(
         models_folder(settings.models),
         policy=settings.policy,
         prevalence=settings.prevalence,
         threads=settings.threads,
         scope=settings.scope,
-        trust=trust,
+        trust=trust_in(settings.signers, settings.signatures),
         precision=settings.precision,
     )
 

@@ -10,13 +10,20 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from hilum.cli.options import Bundles, Models, models_folder, open_chosen
+from hilum.cli.options import (
+    SIGNATURES,
+    Bundles,
+    Models,
+    SignaturesOption,
+    Signers,
+    models_folder,
+    open_chosen,
+    trust_in,
+)
 from hilum.errors import BundleError, ConfigError, HashMismatch
 
 if TYPE_CHECKING:
     from hilum.signatures import Trust
-
-SIGNATURES = Path("signatures")
 
 
 def keygen(
@@ -57,17 +64,13 @@ def sign(
 
 def verify(
     models: Models = None,
-    signer: Annotated[
-        list[Path] | None,
-        typer.Option(help="Public key that must have signed each; may be repeated.", show_default=False),
-    ] = None,
-    signatures: Annotated[Path, typer.Option(help="Folder of the signatures.")] = SIGNATURES,
+    signer: Signers = None,
+    signatures: SignaturesOption = SIGNATURES,
 ) -> None:
     """Check hashes, manifests, golden answers, and signatures where signers are given. Exit code 1 if one fails."""
     from hilum.registry import shipped_folder
-    from hilum.signatures import Trust, read_signer
 
-    trust = Trust(tuple(map(read_signer, signer)), signatures) if signer else None
+    trust = trust_in(signer, signatures)
     failed = False
     for folder in filter(None, (shipped_folder(), models_folder(models))):
         for name, told in _judge(folder, trust):

@@ -14,16 +14,20 @@ from rich.console import Console
 from hilum.cli.analyze import SUFFIXES, to_line
 from hilum.cli.answer import Answer
 from hilum.cli.options import (
+    SIGNATURES,
     Models,
     MonitorOption,
     PolicyOption,
     Prevalences,
     Scopes,
+    SignaturesOption,
+    Signers,
     Threads,
     need_hospital,
     open_given,
     parse_names,
     stop_signal,
+    trust_in,
 )
 from hilum.errors import ConfigError, InputError
 
@@ -47,6 +51,8 @@ def watch(
     policy: PolicyOption = "youden",
     prevalence: Prevalences = None,
     scope: Scopes = None,
+    signer: Signers = None,
+    signatures: SignaturesOption = SIGNATURES,
     threads: Threads = None,
     monitor: MonitorOption = None,
 ) -> None:
@@ -62,7 +68,7 @@ def watch(
     from hilum.node.watch import Watch, run_watch
 
     logs.configure("info")
-    engine = open_given(models, policy, prevalence, threads, scope)
+    engine = open_given(models, policy, prevalence, threads, scope, trust=trust_in(signer, signatures))
     shown = None if monitor is None else Monitor(monitor, engine)
     stop = stop_signal()
     Console().print(f"hilum is watching {folder}", highlight=False, markup=False, soft_wrap=True)
