@@ -12,11 +12,10 @@ from hilum.records import Array, Heatmap, Radiograph
 
 STOPS: Array = np.array([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]], dtype=np.float32)
 """Five stops of a map from dark violet to light yellow, told apart by lightness alone too."""
-_COLOURS: Array = np.stack(
-    [np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(STOPS)), STOPS[:, channel]) for channel in range(3)],
-    axis=-1,
-).astype(np.float32)
-"""256×3, 0–255: those of heat 0 to 1."""
+_PALETTE = np.rint(
+    np.stack([np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(STOPS)), STOPS[:, c]) for c in range(3)], axis=-1)
+).astype(np.uint8)
+"""256×3: the colours of heat 0 to 1."""
 STRENGTH = 0.6
 """Opacity of a heat map where it is 1."""
 
@@ -24,6 +23,11 @@ STRENGTH = 0.6
 def film_png(image: Radiograph, longest: int = 1024) -> bytes:
     """Return the film as an 8-bit grey PNG, bright = dense, at most ``longest`` pixels on its longer side."""
     return _png(thumbnail(image, longest))
+
+
+def film_jpeg(image: Radiograph, longest: int = 1024) -> bytes:
+    """Return the same as a JPEG, a tenth of the time: for a report, in which nobody measures grey values."""
+    return _jpeg(thumbnail(image, longest))
 
 
 def overlay_png(image: Radiograph, heatmap: Array, box: tuple[float, float, float, float], longest: int = 512) -> bytes:
@@ -35,9 +39,7 @@ def overlay_jpeg(
     image: Radiograph, heatmap: Array, box: tuple[float, float, float, float], longest: int = 512
 ) -> bytes:
     """Return the same as a JPEG, which takes 0.5 ms and 28 kB where the PNG takes 15 ms and 250 kB."""
-    buffer = io.BytesIO()
-    overlay(image, heatmap, box, longest).save(buffer, "JPEG", quality=90, subsampling=0)
-    return buffer.getvalue()
+    return _jpeg(overlay(image, heatmap, box, longest))
 
 
 def overlay(
@@ -48,17 +50,13 @@ def overlay(
     width, height = film.size
     shrink = width / image.pixels.shape[1]
     x, y, w, h = (round(edge * shrink) for edge in box)
-    spread = Image.fromarray(np.asarray(heatmap, dtype=np.float32)).resize(
-        (max(1, w), max(1, h)), Image.Resampling.BICUBIC
-    )
-    whole = Image.new("F", (width, height))
-    whole.paste(spread, (x, y))
-    heat = np.clip(np.asarray(whole), 0, 1)
-    opacity = (STRENGTH * heat)[..., np.newaxis]
-    grey = np.asarray(film, dtype=np.float32)[..., np.newaxis]
-    # Colours are looked up: interpolated for each pixel, they took most of the 30 ms that a report's picture cost.
-    mixed = grey + (_COLOURS[np.rint(heat * 255).astype(np.uint8)] - grey) * opacity
-    return Image.fromarray(np.rint(mixed).astype(np.uint8))
+    # In 8 bits all the way, by Pillow's own loops: mixed in floating point, a report's picture took five times as long.
+    levels = np.rint(np.clip(heatmap, 0, 1) * 255).astype(np.uint8)
+    heat = Image.new("L", (width, height))
+    heat.paste(Image.fromarray(levels).resize((max(1, w), max(1, h)), Image.Resampling.BICUBIC), (x, y))
+    opacity = heat.point([round(STRENGTH * level) for level in range(256)])
+    heat.putpalette(_PALETTE.tobytes())
+    return Image.composite(heat.convert("RGB"), film.convert("RGB"), opacity)
 
 
 def mean_map(heatmaps: Sequence[Heatmap], finding: str) -> Heatmap | None:
@@ -88,4 +86,10 @@ def thumbnail(image: Radiograph, longest: int) -> Image.Image:
 def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()

@@ -9,7 +9,7 @@ from html import escape
 from hilum.findings import NORMAL
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, MemberResult, ModelProvenance, Radiograph
-from hilum.report.film import film_png, mean_map, overlay_jpeg
+from hilum.report.film import film_jpeg, mean_map, overlay_jpeg
 from hilum.report.words import coverage, disagreements, interval, map_caption, normal_claim
 
 STYLE = """
@@ -38,7 +38,7 @@ def _refused(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     yield from (f"<li>{escape(reason.message)}</li>" for reason in analysis.verdict.reasons)
     yield "</ul>"
     if image is not None:
-        yield _figure(film_png(image, 512), "The film as given")
+        yield _figure(film_jpeg(image, 512), "The film as given")
     yield _source(analysis)
 
 
@@ -83,20 +83,20 @@ def _warnings(analysis: Analysis) -> Iterable[str]:
 
 
 def _pictures(analysis: Analysis, image: Radiograph) -> Iterator[str]:
-    yield _figure(film_png(image, 512), "The film, bright = dense")
+    yield _figure(film_jpeg(image, 512), "The film, bright = dense")
     shown = next((f.name for f in analysis.findings if f.name != NORMAL), None)
     heatmap = None if shown is None else mean_map(analysis.heatmaps, shown)
     if heatmap is not None:
-        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), map_caption(heatmap), "jpeg")
+        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), map_caption(heatmap))
     for name, reason in analysis.no_heatmap.items():
         yield f'<p class="note">{escape(name)} gives no heat map: {escape(reason)}.</p>'
     for one in (one for one in analysis.withheld if one.finding == shown):
         yield f'<p class="note">The heat map of {escape(one.model)} is withheld: {escape(one.reason)}.</p>'
 
 
-def _figure(picture: bytes, caption: str, kind: str = "png") -> str:
+def _figure(picture: bytes, caption: str) -> str:
     data, text = base64.b64encode(picture).decode(), escape(caption)
-    return f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}"><figcaption>{text}</figcaption></figure>'
+    return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
 def _findings(findings: Iterable[Finding]) -> str:
