@@ -15,7 +15,7 @@ from hilum.levels import DISCLAIMER
 from hilum.pipeline import analyze
 from hilum.records import Disagreement, Heatmap, Interval, NormalClaim, Reason, Source, TrainedOn, Withheld
 from hilum.report import CSV_COLUMNS, csv_rows, film_png, ml_analysis, to_dict, to_html, to_json, words
-from hilum.report.film import mean_map, overlay_jpeg, overlay_png
+from hilum.report.film import jpeg, mean_map, overlay, thumbnail
 
 
 @pytest.fixture
@@ -281,12 +281,13 @@ def test_the_film_picture_is_the_film(film):
 
 def test_an_overlay_colours_only_its_box(film):
     """Outside the heat map's box the film stays grey; inside, where the map is high, it takes colour."""
-    heat = np.ones((2, 2), dtype=np.float32)
-    picture = np.asarray(Image.open(io.BytesIO(overlay_png(film, heat, (0, 0, 40, 96))))).astype(int)
+    heat = Heatmap("Edema", "A", np.ones((2, 2), dtype=np.float32), (0, 0, 40, 96))
+    drawn = overlay(thumbnail(film, 512), film, heat)
+    picture = np.asarray(drawn).astype(int)
     chroma = picture.max(axis=2) - picture.min(axis=2)
     assert chroma[:, 45:].max() == 0
     assert chroma[:, :35].min() > 20
-    smaller = np.asarray(Image.open(io.BytesIO(overlay_jpeg(film, heat, (0, 0, 40, 96))))).astype(int)
+    smaller = np.asarray(Image.open(io.BytesIO(jpeg(drawn)))).astype(int)
     assert np.abs(smaller - picture)[:, np.r_[0:32, 48:80]].max() < 24
 
 

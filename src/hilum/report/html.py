@@ -6,10 +6,12 @@ import base64
 from collections.abc import Iterable, Iterator
 from html import escape
 
+from PIL import Image
+
 from hilum.findings import NORMAL
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, MemberResult, ModelProvenance, Radiograph
-from hilum.report.film import film_jpeg, mean_map, overlay_jpeg
+from hilum.report.film import jpeg, mean_map, overlay, thumbnail
 from hilum.report.words import coverage, disagreements, interval, map_caption, normal_claim
 
 STYLE = """
@@ -21,6 +23,8 @@ figure { display: inline-block; vertical-align: top; margin: 0 1rem 0 0; } figca
 .disclaimer { border: 1px solid #8a95a3; padding: .5rem .8rem; margin-top: 1.6rem; } code { font-size: .85em; word-break: break-all; }
 @media print { body { margin: 0; } h2 { break-after: avoid; } table, figure { break-inside: avoid; } }
 """  # noqa: E501
+PICTURE = 512
+"""Pixels of the longer side of a film in the report."""
 
 
 def to_html(analysis: Analysis, image: Radiograph | None = None) -> bytes:
@@ -38,7 +42,7 @@ def _refused(analysis: Analysis, image: Radiograph | None) -> Iterator[str]:
     yield from (f"<li>{escape(reason.message)}</li>" for reason in analysis.verdict.reasons)
     yield "</ul>"
     if image is not None:
-        yield _figure(film_jpeg(image, 512), "The film as given")
+        yield _figure(thumbnail(image, PICTURE), "The film as given")
     yield _source(analysis)
 
 
@@ -83,19 +87,20 @@ def _warnings(analysis: Analysis) -> Iterable[str]:
 
 
 def _pictures(analysis: Analysis, image: Radiograph) -> Iterator[str]:
-    yield _figure(film_jpeg(image, 512), "The film, bright = dense")
+    film = thumbnail(image, PICTURE)
+    yield _figure(film, "The film, bright = dense")
     shown = next((f.name for f in analysis.findings if f.name != NORMAL), None)
     heatmap = None if shown is None else mean_map(analysis.heatmaps, shown)
     if heatmap is not None:
-        yield _figure(overlay_jpeg(image, heatmap.values, heatmap.box), map_caption(heatmap))
+        yield _figure(overlay(film, image, heatmap), map_caption(heatmap))
     for name, reason in analysis.no_heatmap.items():
         yield f'<p class="note">{escape(name)} gives no heat map: {escape(reason)}.</p>'
     for one in (one for one in analysis.withheld if one.finding == shown):
         yield f'<p class="note">The heat map of {escape(one.model)} is withheld: {escape(one.reason)}.</p>'
 
 
-def _figure(picture: bytes, caption: str) -> str:
-    data, text = base64.b64encode(picture).decode(), escape(caption)
+def _figure(picture: Image.Image, caption: str) -> str:
+    data, text = base64.b64encode(jpeg(picture)).decode(), escape(caption)
     return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 

@@ -14,7 +14,7 @@ from hilum.images.study import StudyContext
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Finding, Radiograph
 from hilum.report.codes import REPORT, SOURCE_IMAGE
-from hilum.report.film import film_png, overlay_png
+from hilum.report.film import overlay, png, thumbnail
 from hilum.report.instance import Kind, coded, image_reference, new_instance, write_instance
 from hilum.report.numbers import percent, share, share_percent
 from hilum.report.picture import leading_map
@@ -192,9 +192,10 @@ def _answer(analysis: Analysis) -> list[Flowable]:
 def _pictures(analysis: Analysis, image: Radiograph) -> Flowable:
     """Return the film, and beside it the film with the leading heat map, each with what it shows."""
     heatmap = leading_map(analysis)
-    pictures = [(film_png(image, 900), "The film as it was read, bright = dense.")]
+    film = thumbnail(image, 900)
+    pictures = [(png(film), "The film as it was read, bright = dense.")]
     if heatmap is not None:
-        pictures.append((overlay_png(image, heatmap.values, heatmap.box, 900), map_caption(heatmap)))
+        pictures.append((png(overlay(film, image, heatmap)), map_caption(heatmap)))
     scale = PICTURE / max(image.pixels.shape)
     height, width = (side * scale for side in image.pixels.shape)
     cells = [[[_picture(png, width, height), _text(words, 6.5, SOFT)] for png, words in pictures]]

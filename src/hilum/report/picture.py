@@ -43,7 +43,8 @@ def leading_map(analysis: Analysis) -> Heatmap | None:
 def draw_picture(analysis: Analysis, image: Radiograph) -> Image.Image:
     """Return an RGB picture of 1840×1200 pixels: the film at the left, in colour only where the heat map is."""
     heatmap = leading_map(analysis)
-    film = thumbnail(image, max(image.pixels.shape)) if heatmap is None else overlay(image, heatmap.values, heatmap.box)
+    whole = max(image.pixels.shape)
+    film = thumbnail(image, whole) if heatmap is None else overlay(thumbnail(image, HEIGHT), image, heatmap)
     scale = min(FILM_WIDTH / film.width, HEIGHT / film.height)
     film = film.resize((round(film.width * scale), round(film.height * scale)), Image.Resampling.BICUBIC)
     picture = Image.new("RGB", (FILM_WIDTH + PANEL_WIDTH, HEIGHT))
