@@ -16,6 +16,10 @@ FLOAT16_FROM = 64
 """Initialisers with fewer values stay float32: they cost nothing, and clips and scales keep their exact values."""
 
 
+ROUNDED = "_quantized"
+"""What the inference engine's tool calls weights in 8 bits, behind their name."""
+VALUES = ("raw_data", "float_data", "int32_data", "int64_data", "uint64_data", "double_data")
+"""Where a tensor may have its values."""
 PLAIN_GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
 """Attributes of a Gemm that computes x @ weight + bias."""
 
@@ -106,6 +110,56 @@ def with_float32_weights(model: bytes) -> bytes:
     proto.graph.node.extend(nodes)
     proto.graph.initializer.extend([*kept, *made])
     return bytes(proto.SerializeToString())
+
+
+def without_weights(coarse: bytes, model: bytes) -> bytes:
+    """Return a network in 8 bits without the weights that follow from ``model``, the same network exact: a tenth of the bytes."""
+    proto, exact = _parse(coarse), _exact_weights(model)
+    scales = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for tensor in proto.graph.initializer:
+        given = _following(tensor, scales, exact)
+        if given is not None and given.size >= FLOAT16_FROM and np.array_equal(given, numpy_helper.to_array(tensor)):
+            tensor.CopyFrom(TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims))
+    return bytes(proto.SerializeToString())
+
+
+def with_weights(coarse: bytes, model: bytes) -> bytes:
+    """Return a network in 8 bits, whole: what ``without_weights`` left out follows from ``model``, to the last bit.
+
+    Raises ``Incompatible`` where ``model`` is of another network.
+    """
+    proto, exact = _parse(coarse), _exact_weights(model)
+    scales = {tensor.name: tensor for tensor in proto.graph.initializer}
+    for tensor in proto.graph.initializer:
+        if any(len(getattr(tensor, place)) for place in VALUES) or 0 in tensor.dims:
+            continue
+        given = _following(tensor, scales, exact)
+        if given is None or given.shape != tuple(tensor.dims):
+            raise Incompatible(
+                f"The network in 8 bits lacks the weights {tensor.name}. Do again: hilum models quantise."
+            )
+        tensor.CopyFrom(numpy_helper.from_array(given, tensor.name))
+    return bytes(proto.SerializeToString())
+
+
+def _exact_weights(model: bytes) -> dict[str, Array]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in read_graph(model).initializer}
+
+
+def _following(tensor: TensorProto, scales: dict[str, TensorProto], exact: dict[str, Array]) -> Array | None:
+    """Return what a tensor of an 8-bit network must hold by the exact weights, or None where they do not say.
+
+    A tensor of an exact one's name holds the same; one that ends on ``_quantized``, the exact one over its scale by output channel,
+    rounded to int8, as the inference engine's tool does it.
+    """
+    name = tensor.name.removesuffix(ROUNDED)
+    values, scale = exact.get(name), scales.get(f"{name}_scale")
+    if values is None or name == tensor.name:
+        return values
+    if scale is None or tensor.data_type != TensorProto.INT8:
+        return None
+    by_output = numpy_helper.to_array(scale).reshape(-1, *(1 for _ in values.shape[1:]))
+    return np.asarray(np.clip(np.rint(values / by_output), -128, 127), dtype=np.int8)
 
 
 def read_graph(model: bytes) -> onnx.GraphProto:

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from hilum.errors import BundleNotFound, HashMismatch, Incompatible
+from hilum.graph import with_weights
 from hilum.records import Array, EnsembleRecord, Manifest, Precision, Reference, ReferenceRecord
 
 MANIFEST_SCHEMA = 1
@@ -57,7 +58,7 @@ class Bundle:
     appearance: bytes | None = None
     """An .npz of what the gate needs to judge a picture by this member's features."""
     model_int8: bytes | None = None
-    """The same network in 8 bits; None where there is none."""
+    """The same network in 8 bits, without the weights that follow from ``model``; None where there is none."""
     golden_int8: bytes | None = None
     """Its own golden answers."""
 
@@ -109,10 +110,12 @@ def load_bundle(folder: Path) -> Bundle:
 def in_precision(bundle: Bundle, precision: Precision) -> Bundle:
     """Return a bundle as it computes in ``precision``: in 8 bits where it has a network for that, else as it is.
 
-    So is a member whose features the gate reads: its limits are those of the exact ones.
+    So is a member whose features the gate reads: its limits are those of the exact ones. Raises ``Incompatible`` where the two
+    networks of the bundle do not belong together.
     """
     if precision == "int8" and bundle.model_int8 is not None and bundle.appearance is None:
-        return replace(bundle, model=bundle.model_int8, golden=bundle.golden_int8, precision="int8")
+        whole = with_weights(bundle.model_int8, bundle.model)
+        return replace(bundle, model=whole, golden=bundle.golden_int8, precision="int8")
     return bundle
 
 

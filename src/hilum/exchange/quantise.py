@@ -15,7 +15,7 @@ from hilum.errors import ConfigError, DatasetError, Incompatible
 from hilum.evaluation.bootstrap import Floats, patient_draws, summarise
 from hilum.evaluation.judge import output_replicates
 from hilum.exchange.int8 import to_int8
-from hilum.graph import Head, read_head
+from hilum.graph import Head, read_head, without_weights
 from hilum.images import read_image
 from hilum.normalise import normalise, scale_pixels
 from hilum.records import Array, InputSpec, Int8Figures, Interval, Scored
@@ -69,7 +69,10 @@ def quantise(
     measured = _measure(bundle, exact, coarse, validation, rows)
     figures = _figures(bundle, measured, validation, len(chosen), command)
     _check(figures)
-    files = bundle_files(bundle) | {MODEL_INT8: model, GOLDEN_INT8: _golden(bundle, spec, coarse)}
+    files = bundle_files(bundle) | {
+        MODEL_INT8: without_weights(model, bundle.model),
+        GOLDEN_INT8: _golden(bundle, spec, coarse),
+    }
     return replace_bundle(bundle, bundle.folder, replace(bundle.manifest, int8=figures), files)
 
 
