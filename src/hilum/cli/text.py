@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from hilum.cli.answer import Answer
 
 BAR = 12
+WIDE = 112
+"""Columns that the whole table takes."""
 
 
 def print_answer(answer: Answer, console: Console) -> None:
@@ -39,11 +42,11 @@ def _print_warnings(analysis: Analysis, console: Console) -> None:
 
 def _print_analysis(analysis: Analysis, console: Console) -> None:
     _print_warnings(analysis, console)
-    console.print(Text(f"  {analysis.recommendation}"))
+    console.print(_indented(analysis.recommendation or ""))
     above = ", ".join(finding.name for finding in analysis.findings if finding.positive) or "none"
     console.print(
-        Text(
-            f"  Ensemble confidence {analysis.ensemble_confidence}, {analysis.level}. Above their operating point: {above}."
+        _indented(
+            f"Ensemble confidence {analysis.ensemble_confidence}, {analysis.level}. Above their operating point: {above}."
         )
     )
     for note in (
@@ -51,32 +54,47 @@ def _print_analysis(analysis: Analysis, console: Console) -> None:
         *disagreements(analysis),
         *(f"{m.name}: {text}" for m in analysis.provenance.models for text in m.warnings),
     ):
-        console.print(Text(f"  {note}", style="yellow"))
-    console.print(_table(analysis))
+        console.print(_indented(note, style="yellow"))
+    console.print(_table(analysis, console.width >= WIDE))
     for member in analysis.members:
         if not member.in_ensemble:
-            console.print(Text(f"  {_outside(member)}"))
+            console.print(_indented(_outside(member)))
     for note in filter(None, (coverage(analysis), normal_claim(analysis) and f"Normal: {normal_claim(analysis)}")):
-        console.print(Text(f"  {note}", style="dim"))
+        console.print(_indented(note, style="dim"))
     if analysis.not_assessed:
-        console.print(Text(f"  Not assessed: {', '.join(analysis.not_assessed)}.", style="dim"))
+        console.print(_indented(f"Not assessed: {', '.join(analysis.not_assessed)}.", style="dim"))
     for model in analysis.provenance.models:
-        console.print(Text(f"  {model.name}, version {model.version}, sha256 {model.sha256[:12]}…", style="dim"))
-    console.print(Text(f"  {DISCLAIMER}", style="dim"))
+        console.print(_indented(f"{model.name}, version {model.version}, sha256 {model.sha256[:12]}…", style="dim"))
+    console.print(_indented(DISCLAIMER, style="dim"))
 
 
-def _table(analysis: Analysis) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("  Finding", "Confidence", ""):
-        table.add_column(name, no_wrap=True)
+def _indented(text: str, style: str = "") -> Padding:
+    return Padding(Text(text, style=style), (0, 0, 0, 2), expand=False)
+
+
+def _table(analysis: Analysis, wide: bool) -> Table:
+    """Return the findings' table; where there is little room, without bars and spread, so that no number is cut."""
     known = analysis.promise is not None
-    for name in ("Operating point", "Spread", "Probability", *(("Interval",) if known else ())):
-        table.add_column(name, justify="right")
+    table = Table(box=None, padding=(0, 2 if wide else 1, 0, 0))
+    columns = [
+        ("  Finding", False),
+        ("Confidence", False),
+        ("", False),
+        ("Operating point", True),
+        ("Spread", True),
+        ("Probability", True),
+    ]
     if known:
-        table.add_column("Set", no_wrap=True)
+        columns += [("Interval", True), ("Set", False)]
+    shown = [column for column, (name, _) in enumerate(columns) if wide or name not in ("", "Spread")]
+    for column in shown:
+        name, number = columns[column]
+        table.add_column(
+            name if wide else name.replace(" point", "\npoint"), justify="right" if number else "left", no_wrap=True
+        )
     for finding in analysis.findings:
         cells = (*_cells(finding), interval(finding), finding.set or "")
-        table.add_row(*cells[: len(table.columns)], style="bold" if finding.positive else "")
+        table.add_row(*(cells[column] for column in shown), style="bold" if finding.positive else "")
     return table
 
 
