@@ -51,6 +51,11 @@ def check_command() -> None:
     answer = json.loads(done.stdout)
     assert answer["accepted"]
     assert answer["findings"]
+    coarse = [command, "analyze", film, "--json", "--precision", "int8"]
+    other = json.loads(subprocess.run(coarse, check=True, capture_output=True).stdout)
+    assert {model["precision"] for model in other["models"]} == {"fp32", "int8"}, other["models"]
+    confidences = [{one["name"]: one["confidence"] for one in told["findings"]} for told in (answer, other)]
+    assert all(abs(confidences[0][name] - confidences[1][name]) < 5 for name in confidences[0]), confidences
     subprocess.run([command, "models", "verify"], check=True)
 
 

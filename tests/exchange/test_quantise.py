@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import typer
 from onnx import numpy_helper
 
+from hilum import registry
+from hilum.cli.signing import verify
 from hilum.datasets.plain import read_table
 from hilum.datasets.split import read_patients
 from hilum.errors import ConfigError, DatasetError, HashMismatch, Incompatible
@@ -20,7 +24,7 @@ from hilum.graph import read_head, with_weights, without_weights
 from hilum.keras_h5 import bundle_from_h5, bundle_to_h5
 from hilum.pipeline import analyze, open_bundles
 from hilum.records import EnsembleRecord
-from hilum.registry import Bundle, in_precision, load_bundle, load_ensemble, save_bundle, save_ensemble
+from hilum.registry import Bundle, bundle_files, in_precision, load_bundle, load_ensemble, save_bundle, save_ensemble
 from hilum.runtime import open_session
 from made import labelled_films
 from tiny import SIDE, tiny_graph, tiny_manifest, write_tiny
@@ -157,3 +161,23 @@ def test_network_and_figures_come_together(bundle, tables) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"X")
     with pytest.raises(HashMismatch, match="int8"):
         load_bundle(made.folder)
+
+
+def test_verify_looks_at_both_precisions(bundle, tables, monkeypatch, capsys) -> None:
+    """Golden answers in 8 bits are checked too: those of another network are found."""
+    made = quantise(bundle, *tables, films=4)
+    folder = made.folder.parent
+    monkeypatch.setattr(registry, "shipped_folder", lambda: folder)
+    with pytest.raises(typer.Exit) as ended:
+        verify(folder)
+    assert ended.value.exit_code == 0
+    assert "fp32, int8" in capsys.readouterr().out
+    with np.load(made.folder / "golden.int8.npz") as golden:
+        pixels, logits = golden["pixels"], golden["logits"]
+    buffer = io.BytesIO()
+    np.savez(buffer, pixels=pixels, logits=logits + 1)
+    save_bundle(made.folder, made.manifest, bundle_files(made) | {"golden.int8.npz": buffer.getvalue()})
+    with pytest.raises(typer.Exit) as ended:
+        verify(folder)
+    assert ended.value.exit_code == 1
+    assert "golden answers in int8" in " ".join(capsys.readouterr().out.split())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 from rich.console import Console
@@ -83,7 +83,8 @@ def verify(
 def _judge(folder: Path, trust: Trust | None) -> Iterator[tuple[str, str | BundleError]]:
     """Yield each bundle, the reference and the ensemble's record, with what is to be said of it."""
     from hilum.pipeline import check_golden
-    from hilum.registry import ENSEMBLE, find_bundles, load_bundle, read_ensemble
+    from hilum.records import Precision
+    from hilum.registry import ENSEMBLE, find_bundles, in_precision, load_bundle, read_ensemble
     from hilum.runtime import open_session
     from hilum.signatures import check
 
@@ -95,11 +96,15 @@ def _judge(folder: Path, trust: Trust | None) -> Iterator[tuple[str, str | Bundl
             digests[bundle.manifest.id] = bundle.sha256
             if trust is not None:
                 check(trust, "manifest", bundle.sha256, bundle.manifest.name)
-            check_golden(bundle, open_session(bundle.model))
+            each = [in_precision(bundle, precision) for precision in get_args(Precision)]
+            precisions = {one.precision: one for one in each}
+            for opened in precisions.values():
+                check_golden(opened, open_session(opened.model))
         except BundleError as error:
             yield place.name, error
         else:
-            yield place.name, f"whole{signed}, {bundle.manifest.name} {bundle.manifest.version}"
+            known = ", ".join(precisions)
+            yield place.name, f"whole{signed}, {bundle.manifest.name} {bundle.manifest.version}, {known}"
     yield from _judge_reference(folder, digests)
     try:
         found = read_ensemble(folder)
