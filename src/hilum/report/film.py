@@ -32,7 +32,7 @@ def thumbnail(image: Radiograph, longest: int) -> Image.Image:
     size = max(1, round(columns * shrink)), max(1, round(rows * shrink))
     # Rounded by adding a half: rint takes ten times as long.
     film = Image.fromarray((image.pixels * np.float32(255) + np.float32(0.5)).astype(np.uint8))
-    return film if size == film.size else film.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return film if size == film.size else film.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 def overlay(film: Image.Image, image: Radiograph, heatmap: Heatmap) -> Image.Image:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from hilum.findings import CUSTOM_CNN_OUTPUTS, DENSENET121_OUTPUTS, MOBILENETV2_OUTPUTS
 from hilum.levels import DISCLAIMER
 from hilum.records import Analysis, Disagreement, Finding, Heatmap, MemberFinding, MemberResult, NormalClaim, Slot
@@ -152,5 +154,5 @@ def _heatmap(heatmap: Heatmap) -> Mapping[str, Any]:
         "model": heatmap.model,
         "gain": share(heatmap.gain),
         "box": [round(edge, 1) for edge in heatmap.box],
-        "values": [[round(float(value), 3) for value in row] for row in heatmap.values],
+        "values": np.asarray(heatmap.values, dtype=np.float64).round(3).tolist(),
     }
