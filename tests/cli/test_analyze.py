@@ -189,6 +189,15 @@ def test_reports_are_one_a_film(hilum, folder, tmp_path):
     assert done.code == 1
 
 
+def test_a_report_of_one_film_may_be_named(hilum, folder, tmp_path):
+    """--out with the document's suffix is the file of one film's only document; for several films it stays a folder's name."""
+    report = tmp_path / "here" / "report.html"
+    assert hilum("analyze", folder / "a.png", "--html", "--out", report).code == 0
+    assert report.read_bytes().startswith(b"<!doctype html>")
+    hilum("analyze", folder, "--html", "--out", tmp_path / "all.html")
+    assert len(list((tmp_path / "all.html").iterdir())) == 2
+
+
 def test_policy_and_prevalence_are_passed_on(hilum, folder):
     """Options reach the engine."""
     film = folder / "a.png"

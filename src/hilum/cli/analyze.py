@@ -58,7 +58,8 @@ def analyze(
     as_dicom_pdf: Annotated[bool, typer.Option("--dicom-pdf", help="The page as a DICOM object.")] = False,
     as_fhir: Annotated[bool, typer.Option("--fhir", help="One FHIR bundle a film.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="File to write instead of printing; a folder for documents of each film.")
+        Path | None,
+        typer.Option(help="File to write instead of printing; for documents a folder, or a file for one of one film."),
     ] = None,
     models: Models = None,
     policy: PolicyOption = "youden",
@@ -93,7 +94,7 @@ def analyze(
     engine = open_given(models, policy, prevalence, each, scope, precision, trust_in(signer, signatures))
     answers = _with_progress(_monitored(answer_all(files, engine, at_once), engine, monitor), len(files))
     if documents and out is not None:
-        failed = write_documents(answers, out, documents)
+        failed = write_documents(answers, out, documents, len(files))
     elif form == "parquet" and out is not None:
         failed = write_parquet(answers, out)
     else:

@@ -13,8 +13,16 @@ from hilum.errors import ConfigError, HilumError, InputError
 from hilum.report.documents import FORMS, Kind, render
 
 
-def write_documents(answers: Iterator[Answer], folder: Path, kinds: Sequence[Kind]) -> int:
-    """Write documents of each film into ``folder``; return how many films lack something. Raises ConfigError.
+def is_file(out: Path, films: int, kinds: Sequence[Kind]) -> bool:
+    """Say whether ``out`` names the one document of one film, by its suffix, rather than a folder."""
+    alone = films == len(kinds) == 1 and not out.is_dir()
+    return alone and out.suffix == Path(f"film{FORMS[kinds[0]].suffix}").suffix
+
+
+def write_documents(answers: Iterator[Answer], out: Path, kinds: Sequence[Kind], films: int) -> int:
+    """Write documents of each film into the folder ``out``, or the only one of the only film into the file of that name.
+
+    Returns how many films lack something. Raises ``ConfigError``.
 
     A film that could not be read or written is told by its number: the error stream is often kept, and a name may name the
     patient.
@@ -31,13 +39,14 @@ def write_documents(answers: Iterator[Answer], folder: Path, kinds: Sequence[Kin
         for kind in kinds:
             try:
                 document = render(kind, answer.analysis, answer.image, answer.study, datetime.now().astimezone())
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / f"{name}{FORMS[kind].suffix}").write_bytes(document)
+                path = out if is_file(out, films, kinds) else out / f"{name}{FORMS[kind].suffix}"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(document)
             except InputError as error:
                 problems += 1
                 _say(number, error)
             except OSError as error:
-                raise ConfigError(f"A document can't be written into the folder of --out: {error.strerror}.") from None
+                raise ConfigError(f"A document can't be written to the place of --out: {error.strerror}.") from None
         failed += problems > 0
     return failed
 

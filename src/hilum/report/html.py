@@ -16,13 +16,14 @@ from hilum.report.words import coverage, disagreements, interval, map_caption, n
 
 STYLE = """
 :root { color-scheme: light; } body { font: 15px/1.5 system-ui, sans-serif; color: #1b2430; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; } table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #d8dee6; vertical-align: top; } td.number, th.number { text-align: right; }
+h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; } table { border-collapse: collapse; width: 100%; font-size: .87rem; }
+th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid #d8dee6; vertical-align: top; } td.number, th.number { text-align: right; } td.number { white-space: nowrap; }
 figure { display: inline-block; vertical-align: top; margin: 0 1rem 0 0; } figcaption, .note { color: #4a5666; font-size: .85rem; } figcaption { max-width: 26rem; } img { width: 26rem; max-width: 100%; background: #000; }
 .headline { font-size: 1.15rem; margin: .8rem 0 .2rem; } .positive td { font-weight: 600; } .warning { border-left: 4px solid #b45309; padding-left: .7rem; }
 .disclaimer { border: 1px solid #8a95a3; padding: .5rem .8rem; margin-top: 1.6rem; } code { font-size: .85em; word-break: break-all; }
 @media print { body { margin: 0; } h2 { break-after: avoid; } table, figure { break-inside: avoid; } }
 """  # noqa: E501
+ABOVE = "\N{NO-BREAK SPACE}▲"
 PICTURE = 512
 """Pixels of the longer side of a film in the report."""
 
@@ -135,7 +136,7 @@ def _row(finding: Finding) -> str:
 def _member(member: MemberResult) -> str:
     calibrated = "" if member.calibrated else " Not calibrated: its confidence is the raw score × 100."
     outside = "" if member.in_ensemble else " Not part of the ensemble."
-    answers = ", ".join(f"{one.name} {one.confidence:.1f}{' ▲' if one.positive else ''}" for one in member.predictions)
+    answers = ", ".join(f"{one.name} {one.confidence:.1f}{ABOVE if one.positive else ''}" for one in member.predictions)
     return f"<p><strong>{escape(member.model)}</strong>: {escape(answers)}.{calibrated}{outside}</p>"
 
 
