@@ -23,14 +23,14 @@ from faults_http import Row
 from serving import machine, table
 
 
-def report(rows: list[Row], only: str, seed: int) -> tuple[str, int]:
+def report(rows: list[Row], only: str, seed: int, about: str) -> tuple[str, int]:
     """Return the table as Markdown, and how many films were lost or answers wrong."""
     lost, wrong = sum(row.lost for row in rows), sum(row.wrong for row in rows)
     date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     command = " ".join(["python bench/faults.py", *([f"--only {only}"] if only else []), f"--seed {seed}"])
     text = "\n\n".join(
         [
-            f"`{command}`, {date}, {machine()}, on a machine that did other work as well.",
+            f"`{command}`, {date}, {about}.",
             f"**{len(rows)} faults: {lost} films lost, {wrong} answers wrong.**",
             table(
                 ("fault", "tried", "what must hold", "seen", "lost", "wrong"),
@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     given = parser.parse_args()
     random.seed(given.seed)
+    about = machine()
     rows: list[Row] = []
     for scenario in (*faults_http.SCENARIOS, *faults_node.SCENARIOS):
         if not any(part in scenario.__name__ for part in given.only.split(",")):
@@ -61,10 +62,10 @@ def main() -> int:
                 new = [Row(scenario.__name__, "", "", "the scenario itself broke", 1, 0)]
         rows += new
         if given.out:  # after each one, so that what was seen stays if a later one is stopped
-            given.out.write_text(report(rows, given.only, given.seed)[0] + "\n", "utf-8")
+            given.out.write_text(report(rows, given.only, given.seed, about)[0] + "\n", "utf-8")
         for row in new:
             print(f"{row.fault}: {row.seen} (lost {row.lost}, wrong {row.wrong})", flush=True)
-    text, bad = report(rows, given.only, given.seed)
+    text, bad = report(rows, given.only, given.seed, about)
     print(text)
     return 1 if bad else 0
 

@@ -34,7 +34,7 @@ MORE = 112_120
 def of_patients(config: TrainingConfig, patients: frozenset[str], folder: Path) -> TrainingConfig:
     """Return the experiment on the films of some patients, and of those that judge."""
     splits = split_table(config.data)
-    kept = patients | splits.validation.patients | splits.holdout.patients
+    kept = {*patients, *splits.validation.patients, *splits.holdout.patients}
     folder.mkdir(parents=True, exist_ok=True)
     with config.data.table.open(newline="", encoding="utf-8") as lines:
         rows = csv.DictReader(lines)

@@ -270,7 +270,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 
 
 def machine() -> str:
-    """Return what was measured on."""
+    """Return what is measured on, and how busy it is with other work: to be asked before anything is begun."""
     model = next(
         (
             line.partition(":")[2].strip()
@@ -279,4 +279,4 @@ def machine() -> str:
         ),
         "",
     )
-    return f"{os.cpu_count()} cores of {model}, Python {sys.version.split()[0]}, Linux"
+    return f"{os.cpu_count()} cores of {model}, Python {sys.version.split()[0]}, Linux, load before {os.getloadavg()[0]:.1f}"

@@ -199,6 +199,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=4, help="requests a second, at most")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     given = parser.parse_args()
+    about = machine()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with serving(folder, HILUM_LOG_LEVEL="warning") as service:
@@ -210,7 +211,7 @@ def main() -> int:
     text = "\n\n".join(
         [
             f"`python bench/soak.py --minutes {given.minutes:g} --rate {given.rate:g}`, "
-            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {machine()}, on a machine that did other work as well.",
+            f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {about}.",
             f"**{seen:,} requests in {run.samples[-1][1] / 60:.1f} minutes: {lost} lost, {wrong} wrong; "
             f"{'nothing grows' if not grown else 'grown: ' + ', '.join(grown)}.**",
             growth,
