@@ -158,7 +158,7 @@ def _maps(results: Results) -> Target:
 def _peaks(results: Results) -> list[Target]:
     exact = share_of_peak(results, THREE, "fp32")
     each = ", ".join(f"{name} {share_of_peak(results, (name,), 'fp32'):.0%}" for name in THREE)
-    found = [Target("float32: at least 80 % of the GEMM peak, one thread", f"{exact:.0%}", exact >= 0.8, each)]
+    found = [Target("float32: at least 80 % of the GEMM peak, one thread", f"{exact:.1%}", exact >= 0.8, each)]
     if has_int8(results):
         names = tuple(name for name in THREE if results["precisions"][name] == "int8")
         coarse = share_of_peak(results, names, "int8")
