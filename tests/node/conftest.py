@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -35,4 +36,7 @@ def metrics(spool) -> NodeMetrics:
 def _collected() -> Iterator[None]:
     """pynetdicom leaves sockets that a peer has closed to the garbage collector: let it come by in the test they are from."""
     yield
+    for thread in threading.enumerate():  # they hold a socket each for as long as they run
+        if type(thread).__module__.startswith("pynetdicom"):
+            thread.join(5)
     gc.collect()
