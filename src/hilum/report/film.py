@@ -18,6 +18,8 @@ _PALETTE = np.rint(
 """256×3: the colours of heat 0 to 1."""
 STRENGTH = 0.6
 """Opacity of a heat map where it is 1."""
+ALIKE = 0.15
+"""Difference of two members' ``gain`` that the dozen boxes of a finding can't tell from chance."""
 
 
 def film_png(image: Radiograph, longest: int = 1024) -> bytes:
@@ -66,11 +68,12 @@ def jpeg(picture: Image.Image) -> bytes:
 def mean_map(heatmaps: Sequence[Heatmap], finding: str) -> Heatmap | None:
     """Return the mean of the members' maps of one finding that share a grid and a field, or None where there is none.
 
-    Where it was measured how well they point, it is of those that point best.
+    Where it was measured how well they point, it is of those that point best, and of those that a few boxes can't tell from them.
     """
     own = [heatmap for heatmap in heatmaps if heatmap.finding == finding]
-    best = max((one.gain for one in own if one.gain is not None), default=None)
-    own = [one for one in own if one.gain == best]
+    known = [one.gain for one in own if one.gain is not None]
+    if known:
+        own = [one for one in own if one.gain is not None and one.gain >= max(known) - ALIKE]
     alike = [one for one in own if one.values.shape == own[0].values.shape and one.box == own[0].box]
     if not alike:
         return None

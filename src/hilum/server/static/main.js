@@ -146,10 +146,13 @@ function heatOf(details, name, model) {
   return { field, peak, text: `Heat map of ${name}, ${whose}: ${where}.` };
 }
 
-/** Where it was measured how well members' maps point, those that point best; else all. */
+/** Difference of two gains that the dozen boxes of a finding can't tell from chance; ALIKE of report/film.py. */
+const ALIKE = 0.15;
+
+/** Where it was measured how well members' maps point, those that point best and those that can't be told from them; else all. */
 function pointingBest(maps) {
   const known = maps.filter((map) => map.gain !== null).map((map) => map.gain);
-  return known.length ? maps.filter((map) => map.gain === Math.max(...known)) : maps;
+  return known.length ? maps.filter((map) => map.gain !== null && map.gain >= Math.max(...known) - ALIKE) : maps;
 }
 
 function why(details, name, model) {
