@@ -307,7 +307,7 @@ def test_the_mean_map_is_of_maps_that_fit(film):
 
 
 def test_the_map_of_all_is_of_those_that_point_best():
-    """Where members' maps were measured against boxes: the best, with what a few boxes cannot tell from it; none that was not measured."""
+    """Of maps measured against boxes it is the best, with those that a few boxes cannot tell from it, and none unmeasured."""
     box = (0.0, 0.0, 80.0, 96.0)
     gains = {"A": 0.1, "B": 0.4, "C": None, "D": 0.3}
     maps = [Heatmap("Edema", name, np.ones((2, 2), np.float32), box, gain) for name, gain in gains.items()]
