@@ -67,7 +67,7 @@ test-extras: $(EXTRAS)/.extras ## Run what needs torch 2.14, torchvision, timm, 
 	$(EXTRAS)/bin/python -m pytest tests/training $(ARGS)
 
 test-peers: $(VENV)/.test ## Run what needs a hospital's programs (Orthanc, dcmtk, dicom3tools, PixelMed) or nginx, which apt installs where they are missing.
-	@for program in Orthanc storescu dciodvfy gdcmconv java pdftotext nginx; do command -v $$program >/dev/null || exit 1; done && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
+	@( for program in Orthanc storescu dciodvfy gdcmconv java pdftotext nginx; do command -v $$program >/dev/null || exit 1; done ) && test -e $(PIXELMED) || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(PEERS); }
 	$(BIN)/python -m pytest -m peers tests/peers $(ARGS)
 
 fuzz: $(VENV)/.test ## Spoil files of every kind for ten minutes, or as ARGS says (--minutes N).
