@@ -13,21 +13,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from hilum.findings import OUTPUTS
-from hilum.records import Interval
-from hilum.training.folds import FIGURES, FOLDS, CrossValidation
-
-_FIGURES = TypeAdapter(CrossValidation)
+from hilum.training.folds import CrossValidation, read_figures
+from learning_curve import text
 
 
 def fold_range(values: list[float]) -> str:
     return f"{min(values):.3f}–{max(values):.3f}"
-
-
-def text(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
 
 
 def rows(figures: CrossValidation) -> dict[str, tuple[str, str]]:
@@ -46,7 +39,7 @@ def rows(figures: CrossValidation) -> dict[str, tuple[str, str]]:
 
 def main(runs: list[Path]) -> None:
     """Print findings × trainings."""
-    given = {run.name: _FIGURES.validate_json((run / FOLDS / FIGURES).read_bytes()) for run in runs}
+    given = {run.name: read_figures(run) for run in runs}
     tables = {name: rows(figures) for name, figures in given.items()}
     print("| finding | " + " | ".join(f"{name}, out of fold | folds" for name in tables) + " |")
     print("|---" * (1 + 2 * len(tables)) + "|")

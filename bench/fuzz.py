@@ -137,6 +137,7 @@ def main() -> int:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=float, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    about = machine()
     if given.child:
         child(given.child, given.first, given.seconds)
         return 0
@@ -180,7 +181,7 @@ def main() -> int:
     date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     text = "\n\n".join(
         [
-            f"`python bench/fuzz.py --minutes {given.minutes:g} --first {given.first}`, {date}, {machine()}.",
+            f"`python bench/fuzz.py --minutes {given.minutes:g} --first {given.first}`, {date}, {about}.",
             f"**{total:,} inputs, {found} of them broke something.**",
             table(head, rows),
         ]

@@ -198,7 +198,7 @@ def _pictures(analysis: Analysis, image: Radiograph) -> Flowable:
         pictures.append((png(overlay(film, image, heatmap)), map_caption(heatmap)))
     scale = PICTURE / max(image.pixels.shape)
     height, width = (side * scale for side in image.pixels.shape)
-    cells = [[[_picture(png, width, height), _text(words, 6.5, SOFT)] for png, words in pictures]]
+    cells = [[[_picture(drawn, width, height), _text(words, 6.5, SOFT)] for drawn, words in pictures]]
     return _table(cells, [515 / 2] * len(pictures), plain=True)
 
 

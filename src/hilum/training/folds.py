@@ -60,7 +60,7 @@ def cross_validate(config: TrainingConfig, folder: Path, worker: Worker = ALONE)
         claim(place, config)
     worker.wait()
     if (place / FIGURES).exists():  # written last, so there is nothing left to do
-        return _FIGURES.validate_json((place / FIGURES).read_bytes())
+        return read_figures(folder)
     splits = split_table(replace(config.data, validation=None))
     load = _loaded(splits, config.data.film_size)
     if worker.leads and not (place / ASSIGNMENT).exists():
@@ -81,6 +81,11 @@ def cross_validate(config: TrainingConfig, folder: Path, worker: Worker = ALONE)
     partial.write_bytes(_FIGURES.dump_json(figures, indent=2) + b"\n")
     partial.replace(place / FIGURES)
     return figures
+
+
+def read_figures(folder: Path) -> CrossValidation:
+    """Return the figures that ``cross_validate`` kept in a training's folder."""
+    return _FIGURES.validate_json((folder / FOLDS / FIGURES).read_bytes())
 
 
 def train_final(config: TrainingConfig, folder: Path, worker: Worker = ALONE) -> Network:
