@@ -138,7 +138,10 @@ def _networks(results: Results) -> list[Target]:
         coarse = compare(results, "batch", "hilum batch_int8", "torch batch")
         found.append(
             Target(
-                "the same; 8 bits (`--precision int8`)", times(coarse), coarse.median >= 3, "half the time a network"
+                "the same; 8 bits (`--precision int8`)",
+                times(coarse),
+                coarse.median >= 3,
+                "fewer bits: see each network below",
             )
         )
     return found

@@ -36,7 +36,7 @@ class EngineSettings(BaseSettings):
         description="What is done about a film by what its header says or what it looks like: code → `refuse`, `warn` or `ignore`.",
     )
     precision: Precision = Field(
-        "fp32", description="What networks compute in; `int8`: twice as fast, where a member has weights for it."
+        "fp32", description="What networks compute in; `int8`: nearly twice as fast, where a member has weights for it."
     )
     monitor: Path | None = Field(
         None,
