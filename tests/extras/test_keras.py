@@ -19,6 +19,7 @@ from hilum.training.networks import (
     Network,
     densenet121,
     efficientnet_lite0,
+    efficientnet_lite2,
     hilum_cnn,
     mobilenetv2,
     torchxrayvision_densenet121,
@@ -178,6 +179,7 @@ def exported(build: Any, architecture: str, path: Path) -> tuple[Network, Path]:
         (mobilenetv2, "MobileNetV2"),
         (hilum_cnn, "HilumCNN"),
         (efficientnet_lite0, "EfficientNet-Lite0"),
+        (efficientnet_lite2, "EfficientNet-Lite2"),
         (torchxrayvision_densenet121, "DenseNet121"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -71,3 +72,28 @@ def test_a_folder_without_a_training_is_said(tmp_path: Path) -> None:
     config = NetworkConfig("MobileNetV2", ("Edema",), initial="run", initial_path=tmp_path)
     with pytest.raises(ConfigError, match="no training"):
         build_network(config, torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("initial", "architecture"),
+    [
+        ("efficientnet-lite0", "EfficientNet-Lite0"),
+        ("efficientnet-lite0", "HilumCNN"),
+        ("efficientnet-lite2", "EfficientNet-Lite2"),
+    ],
+)
+def test_public_weights_come_with_their_statistics(initial: Any, architecture: str) -> None:
+    """ImageNet's weights fill the whole trunk: no batch norm is left as it was made."""
+    network = build_network(NetworkConfig(architecture, ("Edema",), initial=initial), torch.zeros(1, 3, 64, 64))
+    norms = [module for module in network.trunk.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_mean.abs().max() > 0
+        assert not torch.equal(norm.weight, torch.ones_like(norm.weight))
+
+
+def test_public_weights_of_another_architecture_are_refused() -> None:
+    """A wider network's weights don't fit, and the message says which were asked for."""
+    wrong = NetworkConfig("EfficientNet-Lite0", ("Edema",), initial="efficientnet-lite2")
+    with pytest.raises(ConfigError, match="efficientnet-lite2"):
+        build_network(wrong, torch.zeros(1, 3, 64, 64))

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.training.networks import Network, densenet121, efficientnet_lite0, hilum_cnn, mobilenetv2
+from hilum.training.networks import Network, densenet121, efficientnet_lite0, efficientnet_lite2, hilum_cnn, mobilenetv2
 from hilum.training.to_onnx import network_to_onnx
 
 Builder = Callable[[int], Network]
-BUILDERS = [densenet121, mobilenetv2, hilum_cnn, efficientnet_lite0]
+BUILDERS = [densenet121, mobilenetv2, hilum_cnn, efficientnet_lite0, efficientnet_lite2]
 
 
 def seeded(build: Builder, outputs: int) -> Network:
@@ -36,8 +36,8 @@ def seeded(build: Builder, outputs: int) -> Network:
 @pytest.mark.parametrize(
     ("build", "parameters"),
     # keras.applications with include_top=False: DenseNet121 7,037,504, of them 6,953,856 trainable; MobileNetV2 2,223,872.
-    # EfficientNet-Lite0 without its classifier: 3,371,008 - by its published weights, which load tensor by tensor.
-    [(densenet121, 6_953_856), (mobilenetv2, 2_223_872), (hilum_cnn, 3_371_008)],
+    # EfficientNet-Lite0 and -Lite2 without their classifiers: by their published weights, which load tensor by tensor.
+    [(densenet121, 6_953_856), (mobilenetv2, 2_223_872), (hilum_cnn, 3_371_008), (efficientnet_lite2, 4_811_072)],
 )
 def test_a_trunk_has_its_architectures_parameters(build: Builder, parameters: int) -> None:
     """The number of trainable weights is that of the published network."""

@@ -44,6 +44,7 @@ STYLES: Mapping[str, Style] = {
     "DenseNet121": Style(1.001e-5, 0.5, tuple(_densenet121())),
     "MobileNetV2": Style(1e-3, 0.4, tuple(_mobilenetv2())),
     "EfficientNet-Lite0": Style(1e-3, 0.4),
+    "EfficientNet-Lite2": Style(1e-3, 0.4),
     "HilumCNN": Style(1e-3, 0.3),
 }
 """By the manifest's architecture."""

