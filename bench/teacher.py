@@ -21,20 +21,8 @@ from hilum import calibrate
 from hilum.datasets.plain import read_table
 from hilum.datasets.split import read_patients
 from hilum.findings import canonical
-from hilum.records import Array
 
 PREFIX = "prob_"
-
-
-def mapped(logits: Array, labels: Array) -> Array:
-    """Return logits N×K as shares of such films whose label says so, 0–1, by Platt's method. Labels N×K, NaN unknown."""
-    found = np.full_like(logits, np.nan)
-    for column, truth in enumerate(labels.T):
-        known = ~np.isnan(truth)
-        calibration = calibrate.fit_platt(logits[known, column], truth[known])
-        evidence = calibrate.evidence(logits[:, column], calibration)
-        found[:, column] = calibrate.sigmoid(evidence + calibrate.log_odds(float(truth[known].mean())))
-    return found
 
 
 def main(predictions: Path, table_path: Path, left_out: list[Path]) -> None:
@@ -50,8 +38,14 @@ def main(predictions: Path, table_path: Path, left_out: list[Path]) -> None:
     logits = np.log(scores) - np.log1p(-scores)
     labels = table.labels(tuple(names))
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    mapped = np.full_like(logits, np.nan)
+    for column, truth in enumerate(labels.T):
+        known = ~np.isnan(truth)
+        calibration = calibrate.fit_platt(logits[known, column], truth[known])
+        evidence = calibrate.evidence(logits[:, column], calibration)
+        mapped[:, column] = calibrate.sigmoid(evidence + calibrate.log_odds(float(truth[known].mean())))
     writer.writerow(["file", *names])
-    for row, values in zip(table.rows, mapped(logits, labels), strict=True):
+    for row, values in zip(table.rows, mapped, strict=True):
         writer.writerow([row.image.as_posix(), *(f"{value:.4f}" for value in values)])
 
 
