@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -59,6 +60,35 @@ def test_eight_bits_give_nearly_the_same() -> None:
     assert expected is not None
     for (weight, _), (known, _) in zip(head.layers, expected.layers, strict=True):
         np.testing.assert_array_equal(weight, known)
+
+
+def test_the_first_convolutions_may_stay_exact(bundle, tables, monkeypatch) -> None:
+    """Where all in 8 bits lose too much, the first convolutions stay in float32; the manifest says how many."""
+
+    def spoilt(model: bytes, films: Any, exact_convolutions: int) -> bytes:
+        return to_int8(model if exact_convolutions else tiny_graph(3, seed=9), films, exact_convolutions)
+
+    monkeypatch.setattr(room, "to_int8", spoilt)
+    monkeypatch.setattr(room, "MAX_LOSS", 1)
+    made = quantise(bundle, *tables, films=4)
+    assert made.manifest.int8 is not None
+    assert made.manifest.int8.exact_convolutions == 6
+
+
+def test_exact_convolutions_are_closer() -> None:
+    """A convolution that stays exact has no rounded weights, and what the others lose is all that is lost."""
+    rng = np.random.default_rng(1)
+    films = [rng.normal(0, 1, (1, 3, SIDE, SIDE)).astype(np.float32) for _ in range(8)]
+    exact = open_session(tiny_graph(5)).run(films[0]).logits
+    graphs = [to_int8(tiny_graph(5), films, kept) for kept in (0, 1)]
+    names = [[one.name for one in onnx.load_model_from_string(graph).graph.initializer] for graph in graphs]
+    assert ["kernel_quantized" in given for given in names] == [True, False]
+    lost = [np.abs(open_session(graph).run(films[0]).logits - exact).max() for graph in graphs]
+    assert lost[1] < lost[0]
+    small = without_weights(graphs[1], tiny_graph(5))
+    np.testing.assert_array_equal(
+        *(open_session(graph).run(films[0]).logits for graph in (graphs[1], with_weights(small, tiny_graph(5))))
+    )
 
 
 def test_weights_in_eight_bits_follow_from_the_exact_ones() -> None:

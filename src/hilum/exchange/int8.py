@@ -16,8 +16,10 @@ OPERATORS = ("Conv", "Relu", "Clip", "Add", "Concat", "MaxPool", "AveragePool")
 take no time."""
 
 
-def to_int8(model: bytes, films: Iterable[Array]) -> bytes:
+def to_int8(model: bytes, films: Iterable[Array], exact_convolutions: int = 0) -> bytes:
     """Return a graph of float32 in 8 bits; ``films``: inputs, 1×C×H×W each, that the ranges of its activations are measured on.
+
+    The first ``exact_convolutions`` of the network stay in float32: a range for channels too different fits none.
 
     Weights are symmetric int8 by output channel, activations uint8 (QDQ; Jacob et al. 2018). Batch norms between convolutions
     stay in float32. The tool needs sympy, which comes with torch.
@@ -46,6 +48,9 @@ def to_int8(model: bytes, films: Iterable[Array]) -> bytes:
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(with_float32_weights(model), options, providers=["CPUExecutionProvider"])
         proto = onnx.load_model(folded)
+        for number, node in enumerate(proto.graph.node):
+            node.name = node.name or f"node {number}"
+        convolutions = [node.name for node in proto.graph.node if node.op_type == "Conv"]
         # Or the tool warns that nobody has folded what can be folded.
         onnx.helper.set_model_props(proto, {"onnx.quant.pre_process": "onnxruntime.quant"})
         quantize_static(
@@ -54,6 +59,7 @@ def to_int8(model: bytes, films: Iterable[Array]) -> bytes:
             Reader(session.get_inputs()[0].name),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPERATORS),
+            nodes_to_exclude=convolutions[:exact_convolutions],
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

@@ -26,6 +26,8 @@ MAX_LOSS = 0.005
 """Of mean AUROC."""
 MIN_CORRELATION = 0.9
 """Median correlation of the two precisions' heat maps."""
+EXACT_CONVOLUTIONS = (0, 6)
+"""So many of the first convolutions stay in float32: the first of these numbers that holds."""
 SEED = 20261
 
 
@@ -63,12 +65,18 @@ def quantise(
         raise ConfigError(f"The gate judges pictures by the features of {bundle.manifest.id}. It stays in float32.")
     chosen = _some(calibration, films)
     spec = bundle.manifest.input
-    inputs = (normalise(read_image(calibration.root / row.image), spec) for row in chosen)
-    model = to_int8(bundle.model, inputs)
-    exact, coarse = open_session(bundle.model), open_session(model)
-    measured = _measure(bundle, exact, coarse, validation, rows)
-    figures = _figures(bundle, measured, validation, len(chosen), command)
-    _check(figures)
+    inputs = [normalise(read_image(calibration.root / row.image), spec) for row in chosen]
+    exact = open_session(bundle.model)
+    for kept in EXACT_CONVOLUTIONS:
+        model = to_int8(bundle.model, inputs, kept)
+        coarse = open_session(model)
+        measured = _measure(bundle, exact, coarse, validation, rows)
+        figures = replace(_figures(bundle, measured, validation, len(chosen), command), exact_convolutions=kept)
+        if (objection := _objection(figures)) is None:
+            break
+        rows = None  # a progress bar runs once
+    else:
+        raise Incompatible(objection)
     files = bundle_files(bundle) | {
         MODEL_INT8: without_weights(model, bundle.model),
         GOLDEN_INT8: _golden(bundle, spec, coarse),
@@ -150,18 +158,20 @@ def _rounded(interval: Interval) -> Interval:
     return Interval(*(round(value, 5) for value in (interval.value, interval.low, interval.high)))
 
 
-def _check(figures: Int8Figures) -> None:
+def _objection(figures: Int8Figures) -> str | None:
+    """Return why a member should not compute in 8 bits; None: it holds."""
     loss, correlation = figures.mean_auroc_loss, figures.heatmap_correlation
     if loss.value > MAX_LOSS:
-        raise Incompatible(
+        return (
             f"In 8 bits the mean AUROC would fall by {loss.value:.4f} ({loss.low:.4f} to {loss.high:.4f}). Expected at most "
             f"{MAX_LOSS:g}. Nothing was written: the member stays in float32."
         )
     if correlation is not None and correlation < MIN_CORRELATION:
-        raise Incompatible(
+        return (
             f"In 8 bits the heat maps' correlation with the exact ones would be {correlation:.2f}. Expected at least "
             f"{MIN_CORRELATION:g}. Nothing was written: the member stays in float32."
         )
+    return None
 
 
 def _golden(bundle: Bundle, spec: InputSpec, session: Session) -> bytes:

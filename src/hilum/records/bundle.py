@@ -169,6 +169,8 @@ class Int8Figures:
     heatmap_correlation: float | None
     """Median over films and outputs of the correlation of the two precisions' heat maps; None where there are none."""
     command: str | None = None
+    exact_convolutions: int = 0
+    """So many of the network's first convolutions compute in float32 all the same."""
 
 
 @dataclass(frozen=True, slots=True)
