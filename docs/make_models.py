@@ -146,12 +146,14 @@ FOLDS_SAY = """## Five folds
 One split may be lucky. So two short schedules from ImageNet's weights, `mobilenetv2-short.toml` and
 `efficientnet-lite0-short.toml`, were cross-validated by patient on everything but the hold-out. Beside the AUROC of all
 out-of-fold predictions stand the smallest and the largest of the folds; beside the mean, the folds' mean and standard deviation.
-The members that ship learnt longer and from more, so these figures are of the recipe, not of them. DenseNet121 and HilumCNN
-were not cross-validated.
+The members that ship learnt longer, from teachers too, and from sharp films, where these schedules keep the defaults of
+`[augmentation]`: so the figures are of the schedules, not of them. DenseNet121, HilumCNN and EfficientNet-Lite2 were not
+cross-validated.
 """
 CURVE_SAYS = """## What more films would carry
 
-The short MobileNetV2, taught by a part of the training patients, judged on the same patients each time; mean over its 15 outputs:
+The short MobileNetV2, taught by a part of the training patients, judged on the same patients each time; mean over its 15 outputs
+(also with the defaults of `[augmentation]`; sharp films would raise all of them):
 """
 AIM_SAYS = """On held-out patients, a mean of {aim} over {count} findings of NIH ChestX-ray14 (all but Hernia) was aimed at, and
 {verdict}. A DenseNet121 that learnt from all of NIH's training films, twenty times as many, has 0.838 on its test patients

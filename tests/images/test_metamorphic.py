@@ -35,7 +35,8 @@ from hilum import analyze, open_engine, read_image
 from hilum.pipeline import Engine
 
 TOLERANCE = 1e-3
-REDUCED_TOLERANCE = 0.01
+REDUCED_TOLERANCE = 0.02
+"""Networks that learnt from sharp films tell apart two ways of making a film smaller."""
 RADIOGRAPH = Path(data_store.__path__[0]) / "data" / "RG1_UNCR.dcm"
 GALLERY = Path(__file__).parents[2] / "src/hilum/server/static/gallery"
 HTJ2K = Path(__file__).parents[1] / "golden/images/effusion-htj2k.j2c"
@@ -312,7 +313,7 @@ def test_high_throughput_jpeg_2000_gives_the_same_answer(base, check, write):
 
 @pytest.mark.parametrize("film", FILMS)
 def test_a_lower_resolution_gives_nearly_the_same_answer(base, compress, films, engine, film):
-    """JPEG 2000 decoded at half its resolution, still above what the networks take, moves no probability by 0.01."""
+    """JPEG 2000 decoded at half its resolution, still above what the networks take, moves no probability by 0.02."""
     data = compress(base(film, stored=enlarged(films[film][0])), JPEG2000Lossless)
     reduced = read_image(data, enough=900)
     assert reduced.source.notes[-1] == "decoded at 1/2 of its resolution"
@@ -322,7 +323,7 @@ def test_a_lower_resolution_gives_nearly_the_same_answer(base, compress, films, 
 
 @pytest.mark.parametrize("film", FILMS)
 def test_a_jpeg_of_lower_resolution_gives_nearly_the_same_answer(films, engine, film):
-    """A JPEG decoded at half its resolution moves no probability by 0.01."""
+    """A JPEG decoded at half its resolution moves no probability by 0.02."""
     stored = enlarged(films[film][0])
     file = BytesIO()
     Image.fromarray((stored.astype(np.float64) / stored.max() * 255).astype(np.uint8)).save(file, "JPEG", quality=95)

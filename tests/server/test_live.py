@@ -117,8 +117,11 @@ def test_a_default_start_listens_on_loopback_only():
 
 def sockets_of(pid: int) -> list[str]:
     """Return the addresses that a process listens on, by TCP over IPv4 and IPv6, as Linux knows them."""
-    open_files = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {name[len("socket:[") : -1] for name in open_files if name.startswith("socket:[")}
+    inodes = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            name = str(path.readlink())
+            inodes.add(name.removeprefix("socket:[").removesuffix("]"))
     found = []
     for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
         for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:

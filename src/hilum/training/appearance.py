@@ -18,6 +18,8 @@ KEPT = 0.995
 """Share of the checked radiographs that each limit lets pass."""
 HIGHEST_LIMIT = 0.5
 """A picture that is more likely a film than everything else together is one, whatever the checked films would allow."""
+MARGIN = 1.5
+"""Times the distance that so many checked films keep within: those of other hospitals lie further off."""
 PULL = 3e-4
 """Weight of the squared weights in the loss."""
 
@@ -39,7 +41,8 @@ def fit_appearance(features: Array, kinds: Sequence[str], checked: Array) -> App
     unlimited = Appearance(names, mean, scale, weight, bias, basis, spread, 0.0, 1.0)
     shares, distances = measure(checked, unlimited)
     film_limit = min(float(np.quantile(shares[:, names.index(FILM)], 1 - KEPT)), HIGHEST_LIMIT)
-    return Appearance(names, mean, scale, weight, bias, basis, spread, film_limit, float(np.quantile(distances, KEPT)))
+    distance_limit = MARGIN * float(np.quantile(distances, KEPT))
+    return Appearance(names, mean, scale, weight, bias, basis, spread, film_limit, distance_limit)
 
 
 def _regress(x: Array, number: np.ndarray[tuple[int], np.dtype[np.int64]], kinds: int) -> tuple[Array, Array]:
