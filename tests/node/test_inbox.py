@@ -13,9 +13,7 @@ import pytest
 from pynetdicom.sop_class import CTImageStorage, DigitalXRayImageStorageForProcessing, SecondaryCaptureImageStorage
 
 from hilum.node.spool import Spool
-from hospital import LEFT_SOCKETS, SENTINEL, dicom, film, running, send, settings_for, wait_for
-
-pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
+from hospital import SENTINEL, dicom, film, running, send, settings_for, wait_for
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ from pynetdicom.sop_class import BasicTextSRStorage, SecondaryCaptureImageStorag
 from hilum.node.outbox import UnreachableError, backoff, run_outbox
 from hilum.node.send import send_by_store
 from hilum.node.settings import DimsePeer
-from hospital import LEFT_SOCKETS, dicom, film, receiving, running, send, settings_for, wait_for, written
-
-pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
+from hospital import dicom, film, receiving, running, send, settings_for, wait_for, written
 
 KEY = "a" * 32
 

@@ -6,11 +6,7 @@ import json
 import signal
 from collections import Counter
 
-import pytest
-
-from hospital import LEFT_SOCKETS, film, receiving, send, start_node, wait_for
-
-pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
+from hospital import film, receiving, send, start_node, wait_for
 
 
 def test_an_acknowledged_film_survives_kill_9(tmp_path, tiny_folder):

@@ -16,9 +16,7 @@ import trustme
 
 from hilum.errors import ConfigError
 from hilum.monitor.live import Monitor
-from hospital import LEFT_SOCKETS, film, read, receiving, running, send, settings_for, wait_for
-
-pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
+from hospital import film, read, receiving, running, send, settings_for, wait_for
 
 
 def free_port() -> int:
