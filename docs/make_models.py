@@ -153,7 +153,7 @@ cross-validated.
 CURVE_SAYS = """## What more films would carry
 
 The short MobileNetV2, taught by a part of the training patients, judged on the same patients each time; mean over its 15 outputs
-(also with the defaults of `[augmentation]`; sharp films would raise all of them):
+(also with the defaults of `[augmentation]`):
 """
 AIM_SAYS = """On held-out patients, a mean of {aim} over {count} findings of NIH ChestX-ray14 (all but Hernia) was aimed at, and
 {verdict}. A DenseNet121 that learnt from all of NIH's training films, twenty times as many, has 0.838 on its test patients

@@ -121,7 +121,8 @@ def sockets_of(pid: int) -> list[str]:
     for path in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             name = str(path.readlink())
-            inodes.add(name.removeprefix("socket:[").removesuffix("]"))
+            if name.startswith("socket:["):
+                inodes.add(name[len("socket:[") : -1])
     found = []
     for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
         for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
