@@ -30,8 +30,6 @@ from hilum.node.service import run_node
 from hilum.node.settings import NodeSettings
 from hilum.node.worker import Answer
 
-LEFT_SOCKETS = "ignore:Exception ignored in. <(socket.socket|ssl.SSLSocket):pytest.PytestUnraisableExceptionWarning"
-"""For ``filterwarnings``: sockets that pynetdicom leaves to the garbage collector when a peer is not there or hangs up."""
 _EXAMPLE = Path(__file__).parents[1] / "src/hilum/server/static/gallery/effusion.jpg"
 SENTINEL = "CANARY^Quentin"
 

@@ -49,11 +49,9 @@ from hilum.pipeline import Engine, analyze
 from hilum.server.app import create_app
 from hilum.server.keys import add_key
 from hilum.server.settings import Settings
-from hospital import LEFT_SOCKETS, running, settings_for, wait_for
+from hospital import running, settings_for, wait_for
 from logging_state import logging_undone
 from sentinel import NAME, NUMBER, found_in, full_film, gradient, plain_film, put, rasters, written
-
-pytestmark = pytest.mark.filterwarnings(LEFT_SOCKETS)
 
 FILMS, OUT, KEY, RULES, TABLE = "films", "out", "key", "regions.toml", "labels.csv"
 BASE = "http://127.0.0.1:5000"

@@ -22,6 +22,7 @@ from hilum.logs import line, where
 from hilum.node.listener import listener
 from hilum.node.metrics import NodeMetrics
 from hilum.node.settings import NodeSettings
+from hilum.node.sockets import close_always
 from hilum.node.sop import FILMS
 from hilum.node.spool import Spool, film_key
 
@@ -41,6 +42,7 @@ def start_inbox(
     # Every storage SOP class, private ones too, is negotiated, so that no study is refused for one of its objects.
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
+    close_always()
     entity = AE(settings.ae_title)
     entity.require_called_aet = True
     entity.require_calling_aet = list(settings.callers)

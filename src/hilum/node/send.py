@@ -41,6 +41,9 @@ def send_by_store(peer: DimsePeer, ae_title: str, context: ssl.SSLContext | None
     """Send results over one association (a ``Send``)."""
     from pynetdicom import AE
 
+    from hilum.node.sockets import close_always
+
+    close_always()
     parsed = {key: [dcmread(BytesIO(data)) for data in results] for key, results in letters.items()}
     syntaxes = {
         (dataset.SOPClassUID, dataset.file_meta.TransferSyntaxUID) for results in parsed.values() for dataset in results
