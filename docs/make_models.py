@@ -136,10 +136,21 @@ def _ensemble(record: EnsembleRecord | None) -> Iterator[str]:
     for name, gain in record.figures.items():
         if name.startswith("gain over "):
             yield f"| {name.removeprefix('gain over ')} | {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) |"
+    yield _votes(record)
     yield "\nThe ensemble's operating points, chosen on the validation patients' ensemble confidence:\n"
     yield from _points({name: points for name in OUTPUTS if (points := record.operating_points.get(name))})
     yield from _uncertainty(record.uncertainty)
     yield f"Made by `{record.command}`.\n"
+
+
+def _votes(record: EnsembleRecord) -> str:
+    """Say who counts more than once."""
+    more = [f"`{member}` {votes} times" for member, votes in record.votes.items() if votes > 1]
+    return (
+        f"\nIn its mean each member counts once, {', '.join(more)}."
+        if more
+        else "\nIn its mean each member counts once."
+    )
 
 
 FOLDS_SAY = """## Five folds

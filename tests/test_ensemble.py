@@ -115,6 +115,15 @@ def test_thresholds_of_the_measured_ensemble_are_used():
     assert plain.positive is False
 
 
+def test_votes_weigh_a_members_answer():
+    """Two votes count as two members that say the same; the spread stays."""
+    (strong, manifest), other = member("A", [1.0], [assessed("Edema")]), member("B", [-1.0], [assessed("Edema")])
+    found = combine((replace(strong, votes=2), manifest), other)["Edema"]
+    one, two = (answer.predictions[0].confidence for answer in (strong, other[0]))
+    assert found.confidence == pytest.approx((2 * one + two) / 3)
+    assert found.spread == pytest.approx(one - two)
+
+
 def test_what_was_fitted_of_the_ensemble_is_applied():
     """Evidence and probability pass through the ensemble's calibration, the set through its cuts; confidence stays the mean."""
     pair = (member("A", [1.0], [assessed("Edema")]), member("B", [2.0], [assessed("Edema")]))

@@ -38,12 +38,12 @@ def scores(logits: Array, manifest: Manifest) -> Array:
 
 
 def member_result(
-    name: str, manifest: Manifest, logits: Array, policy: Policy, prevalence: Mapping[str, float]
+    name: str, manifest: Manifest, logits: Array, policy: Policy, prevalence: Mapping[str, float], votes: int = 1
 ) -> MemberResult:
     """Return one member's answer from its logits (K,): assessed outputs only, sorted by falling confidence.
 
     ``name``: the manifest's, made unique among the members. ``prevalence``: finding → 0–1, the site's own; the
-    manifest's reference stands in where it has none.
+    manifest's reference stands in where it has none. ``votes``: how often it counts in the ensemble.
     """
     rows = zip(manifest.outputs, logits.tolist(), scores(logits, manifest).tolist(), strict=True)
     found = [
@@ -55,6 +55,7 @@ def member_result(
         slot=manifest.slot,
         calibrated=all(output.calibration is not None for output in manifest.outputs if output.assessed),
         in_ensemble=manifest.in_ensemble,
+        votes=votes,
         predictions=tuple(sorted(found, key=lambda finding: -finding.confidence)),
         not_assessed=tuple(output.name for output in manifest.outputs if not output.assessed),
         warnings=manifest.warnings,
@@ -108,9 +109,10 @@ def _finding(
     record: EnsembleRecord | None,
 ) -> Finding:
     answers = {result.model: one for result, _ in members for one in result.predictions if one.name == name}
+    votes = {result.model: float(result.votes) for result, _ in members}
     confidences = [answer.confidence for answer in answers.values()]
     calibrated = all(answer.evidence is not None for answer in answers.values())
-    confidence = fmean(confidences)
+    confidence = fmean(confidences, [votes[model] for model in answers])
     known = None if record is None or not calibrated else record.uncertainty
     evidence = calibrate.evidence_of(confidence) if calibrated else None
     if evidence is not None and known is not None and name in known.evidence:

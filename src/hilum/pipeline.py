@@ -341,8 +341,11 @@ def analyze(image: Radiograph, engine: Engine) -> Analysis:
     scored = [seen.scored.get(member.name) or score(seen.film, member, seen.resampled) for member in engine.members]
     manifests = [member.manifest for member in engine.members]
     prevalence = engine.prevalence or {}
+    votes = {} if engine.record is None else engine.record.votes
     results = tuple(
-        ensemble.member_result(member.name, member.manifest, one.logits, engine.policy, prevalence)
+        ensemble.member_result(
+            member.name, member.manifest, one.logits, engine.policy, prevalence, votes.get(member.manifest.id, 1)
+        )
         for member, one in zip(engine.members, scored, strict=True)
     )
     findings = ensemble.combine(results, manifests, engine.policy, prevalence, engine.record)

@@ -142,5 +142,6 @@ def combine(
     folder = shipped_folder() if shipped else (models_folder(models) or shipped_folder())
     save_ensemble(folder, record)
     typer.echo(f"{folder / 'ensemble.json'}: {len(record.operating_points)} findings of {len(record.members)} members")
+    typer.echo("  votes: " + ", ".join(f"{member} {votes}" for member, votes in record.votes.items()))
     for name, figure in record.figures.items():
         typer.echo(f"  {name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")

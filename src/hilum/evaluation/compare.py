@@ -14,6 +14,7 @@ from hilum.evaluation.bootstrap import REPLICATES, Draws, patient_draws, summari
 from hilum.evaluation.judge import Judgement, judge_answers, output_replicates
 from hilum.evaluation.scoring import ENSEMBLE, Scores
 from hilum.evaluation.uncertainty import claim_normal, fit_uncertainty, recalibrated
+from hilum.evaluation.votes import choose_votes, with_votes
 from hilum.findings import NORMAL
 from hilum.pipeline import Engine
 from hilum.records import EnsembleRecord, Interval, Policy
@@ -50,7 +51,7 @@ def _gain(scores: Scores, who: str, draws: Draws) -> Interval | None:
 
 
 def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, command: str) -> EnsembleRecord:
-    """Return what validation patients say of the ensemble, operating points and uncertainty, and its figures on held-out ones.
+    """Return what validation patients say of the ensemble (votes, operating points, uncertainty), and its figures on held-out ones.
 
     ``Normal`` has one operating point for all policies, chosen by how many films with a listed finding it would miss.
 
@@ -58,6 +59,8 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
     """
     if ENSEMBLE not in validation.confidences:
         raise Incompatible("None of the open models takes part in the ensemble. Expected one with in_ensemble true.")
+    votes = choose_votes(validation)
+    validation, holdout = with_votes(validation, votes), with_votes(holdout, votes)
     confidences = validation.confidences[ENSEMBLE]
     points = {}
     for column in validation.assessed(ENSEMBLE):
@@ -77,4 +80,7 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
     gains = {f"gain over {who}": value for who, value in comparison.gain.items()}
     members = {member.manifest.id: member.bundle.sha256 for member in together}
     calibration = {name: one.calibration for name, one in judged.findings.items() if one.calibration is not None}
-    return EnsembleRecord(members, points, judged.auroc, {**figures, **gains}, command, calibration, uncertainty)
+    by_bundle = {member.manifest.id: votes[member.name] for member in together}
+    return EnsembleRecord(
+        members, points, judged.auroc, {**figures, **gains}, command, calibration, uncertainty, by_bundle
+    )

@@ -71,6 +71,8 @@ class MemberResult:
     predictions: tuple[MemberFinding, ...]
     not_assessed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    votes: int = 1
+    """How often its answer counts in the ensemble's mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,10 @@ class Finding:
 
     name: str
     confidence: float
-    """0–100: the mean of the members' that assess it."""
+    """0–100: the mean of the members' that assess it, by their votes."""
     evidence: float | None
     """The logit of ``confidence``, put right by the ensemble's own calibration where these members have one, since averaging
-    makes calibrated confidences too flat; ``confidence`` stays the plain mean. None while an uncalibrated member takes part."""
+    makes calibrated confidences too flat; ``confidence`` stays that mean. None while an uncalibrated member takes part."""
     probability: float | None
     prevalence: float | None
     """The prevalence behind ``probability``, 0–1."""

@@ -97,6 +97,8 @@ class EnsembleRecord:
     """Finding → how well the ensemble's own evidence is calibrated, on held-out patients."""
     uncertainty: Uncertainty | None = None
     """None: nobody fitted it, as in records of earlier versions."""
+    votes: Mapping[str, int] = field(default_factory=dict)
+    """Bundle id → how often its answer counts in the mean, chosen on the validation patients; 1 for one that isn't named."""
 
 
 @dataclass(frozen=True, slots=True)

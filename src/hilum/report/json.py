@@ -128,6 +128,7 @@ def _member(member: MemberResult) -> dict[str, Any]:
         "slot": member.slot,
         "calibrated": member.calibrated,
         "in_ensemble": member.in_ensemble,
+        "votes": member.votes,
         "predictions": [_prediction(one) for one in member.predictions],
         "not_assessed": list(member.not_assessed),
         "warnings": list(member.warnings),

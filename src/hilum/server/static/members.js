@@ -33,7 +33,8 @@ function head(member) {
     member.in_ensemble ? "" : "not in the ensemble",
     ...member.warnings,
   ].filter(Boolean);
-  return el("th", { scope: "col" }, member.model, notes.map((note) => el("small", { class: "warning" }, note)));
+  const votes = member.in_ensemble && member.votes > 1 && el("small", {}, `counts ${member.votes} times`);
+  return el("th", { scope: "col" }, member.model, votes, notes.map((note) => el("small", { class: "warning" }, note)));
 }
 
 function fill(body, details, scale) {
