@@ -86,8 +86,8 @@ LIMITS = """## What these figures do not say
   radiologists.
 - The films of training and hold-out were chosen, many of them for their findings. How hard the others are to tell from them
   moves an AUROC.
-- Of several trainings, and of several ways to choose the map that stands for all members, those that ship were chosen with the
-  figures of the held-out patients in sight beside those of the validation patients. The figures are therefore a little too good.
+- Of several trainings, of several ways to weigh the members' answers, and of several ways to choose the map that stands for all
+  of them, those that ship were chosen with the figures of the held-out patients in sight beside those of the validation patients. The figures are therefore a little too good.
 - Lateral films were not tried, and neither children nor machines were judged apart.
 """
 
@@ -144,13 +144,9 @@ def _ensemble(record: EnsembleRecord | None) -> Iterator[str]:
 
 
 def _votes(record: EnsembleRecord) -> str:
-    """Say who counts more than once."""
-    more = [f"`{member}` {votes} times" for member, votes in record.votes.items() if votes > 1]
-    return (
-        f"\nIn its mean each member counts once, {', '.join(more)}."
-        if more
-        else "\nIn its mean each member counts once."
-    )
+    """Say who has more than one vote."""
+    more = "".join(f", `{member}` {votes}" for member, votes in record.votes.items() if votes > 1)
+    return f"\nIn its mean each member has [one vote](meaning.md#the-ensemble-and-its-spread){more}."
 
 
 FOLDS_SAY = """## Five folds

@@ -98,7 +98,7 @@ def _member(model: str, names: tuple[str, ...], shift: float) -> MemberResult:
     predictions = tuple(_prediction(name, CONFIDENCE[name] + shift) for name in assessed)
     slot = {DENSENET: "densenet", MOBILENET: "mobilenet", CUSTOM: "custom"}[model]
     missing = tuple(name for name in ("Fracture", "Tuberculosis") if name in names)
-    return MemberResult(model, slot, slot, True, True, predictions, missing)  # type: ignore[arg-type]
+    return MemberResult(model, slot, slot, True, True, predictions, missing, votes=2 if model == MOBILENET else 1)  # type: ignore[arg-type]
 
 
 def _prediction(name: str, confidence: float) -> MemberFinding:

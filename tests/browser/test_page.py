@@ -160,6 +160,7 @@ def test_members_stand_side_by_side_on_each_scale(visit, rich):
     page.get_by_label("Show").select_option("Raw score")
     expect(row.get_by_role("cell").last).to_have_text("0.310")
     expect(page.get_by_role("columnheader", name="CheXpert, declared")).to_contain_text("not in the ensemble")
+    expect(page.locator("table.members thead").get_by_text("2 votes in the ensemble")).to_have_count(1)
 
 
 def test_text_never_becomes_markup(visit, rich):

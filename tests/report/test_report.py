@@ -272,6 +272,16 @@ def test_html_says_what_is_not_known(analysis):
     assert "Both." in text
 
 
+def test_more_votes_than_one_are_told(analysis):
+    """The report names them beside the member; the JSON has each member's."""
+    first, *others = analysis.members
+    weighed = replace(analysis, members=(replace(first, votes=2), *others))
+    text = "".join(read(to_html(weighed)).text)
+    assert text.count("votes in the ensemble") == 1
+    assert "2 votes in the ensemble." in text
+    assert [member["votes"] for member in to_dict(weighed)["members"]] == [2, *(1 for _ in others)]
+
+
 def test_the_film_picture_is_the_film(film):
     """The PNG shows the pixels that the networks got, shrunk to the size asked for, never enlarged."""
     picture = Image.open(io.BytesIO(film_png(film)))

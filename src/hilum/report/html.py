@@ -137,7 +137,7 @@ def _member(member: MemberResult) -> str:
     calibrated = "" if member.calibrated else " Not calibrated: its confidence is the raw score × 100."
     outside = "" if member.in_ensemble else " Not part of the ensemble."
     answers = ", ".join(f"{one.name} {one.confidence:.1f}{ABOVE if one.positive else ''}" for one in member.predictions)
-    counts = f" Counts {member.votes} times." if member.in_ensemble and member.votes > 1 else ""
+    counts = f" {member.votes} votes in the ensemble." if member.in_ensemble and member.votes > 1 else ""
     return f"<p><strong>{escape(member.model)}</strong>: {escape(answers)}.{calibrated}{outside}{counts}</p>"
 
 

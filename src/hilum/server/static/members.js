@@ -33,7 +33,7 @@ function head(member) {
     member.in_ensemble ? "" : "not in the ensemble",
     ...member.warnings,
   ].filter(Boolean);
-  const votes = member.in_ensemble && member.votes > 1 && el("small", {}, `counts ${member.votes} times`);
+  const votes = member.in_ensemble && member.votes > 1 && el("small", {}, `${member.votes} votes in the ensemble`);
   return el("th", { scope: "col" }, member.model, votes, notes.map((note) => el("small", { class: "warning" }, note)));
 }
 
