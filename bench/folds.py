@@ -1,8 +1,7 @@
 """Five-fold cross-validation as one table: what each training's folds reached, each on the patients that it never saw.
 
     hilum train examples/train_default/mobilenetv2-short.toml --folds 5
-    hilum train examples/train_default/efficientnet-lite2-short.toml --folds 5
-    python bench/folds.py runs/mobilenetv2-short runs/efficientnet-lite2-short > bench/results/folds.md
+    python bench/folds.py runs/mobilenetv2-short > bench/results/folds.md
 
 Reads what ``hilum train --folds`` wrote (``folds/figures.json``). Intervals are 95 %, by bootstrap over the patients of all folds.
 """

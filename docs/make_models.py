@@ -87,7 +87,8 @@ LIMITS = """## What these figures do not say
 - The films of training and hold-out were chosen, many of them for their findings. How hard the others are to tell from them
   moves an AUROC.
 - Of several trainings, of several ways to weigh the members' answers, and of several ways to choose the map that stands for all
-  of them, those that ship were chosen with the figures of the held-out patients in sight beside those of the validation patients. The figures are therefore a little too good.
+  of them, those that ship were chosen with the figures of the held-out patients in sight beside those of the validation patients.
+  The figures are therefore a little too good.
 - Lateral films were not tried, and neither children nor machines were judged apart.
 """
 
@@ -151,11 +152,10 @@ def _votes(record: EnsembleRecord) -> str:
 
 FOLDS_SAY = """## Five folds
 
-One split may be lucky. So two short schedules from ImageNet's weights, `mobilenetv2-short.toml` and
-`efficientnet-lite2-short.toml`, were cross-validated by patient on everything but the hold-out. Beside the AUROC of all
-out-of-fold predictions stand the smallest and the largest of the folds; beside the mean, the folds' mean and standard deviation.
-The members that ship learnt longer, and from teachers too: so the figures are of the schedules, not of them. DenseNet121 and
-HilumCNN were not cross-validated.
+One split may be lucky. So a short schedule from ImageNet's weights, `mobilenetv2-short.toml`, was cross-validated by patient on
+everything but the hold-out. Beside the AUROC of all out-of-fold predictions stand the smallest and the largest of the folds; beside
+the mean, the folds' mean and standard deviation. The members that ship learnt longer, and from teachers too: so the figures are of
+the schedule, not of them. The others were not cross-validated.
 """
 LEFT_OUT_SAYS = """## Films from a source that was left out
 
