@@ -160,7 +160,9 @@ the schedule, not of them. The others were not cross-validated.
 LEFT_OUT_SAYS = """## Films from a source that was left out
 
 A network may learn which collection a film is from instead of what it shows. So the short MobileNetV2 was trained without each
-source, and judged on its films beside the one that was trained with all:
+source, and judged on its films beside the one that was trained with all. To leave films out costs something whosever they are; the
+curve below says how much. What lies beyond that, the network had learnt of the collection itself: how its films were chosen, and
+who labelled them. On films of a collection that these weights never saw, expect it to be missing.
 """
 CURVE_SAYS = """## What more films would carry
 
