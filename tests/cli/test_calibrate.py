@@ -63,6 +63,16 @@ def test_prevalence_of_an_ensemble_without_record_needs_films(hilum, tmp_path, t
     assert wrong.code == 2
 
 
+@pytest.mark.parametrize("columns", ["160", "80"])
+def test_no_predictive_value_is_cut(hilum, tmp_path, tiny_models, monkeypatch, columns):
+    """Where there is little room, intervals stand below their figures, policy and prevalence below the finding."""
+    monkeypatch.setenv("COLUMNS", columns)
+    films = labelled_films(tmp_path)
+    text = hilum("prevalence", "--data", films / "table.csv").out
+    assert "…" not in text
+    assert ("rule_in at" in text) == (columns == "80")
+
+
 def test_a_card_is_written_and_hashes_follow(hilum, tmp_path, shipped):
     """The evaluation's figures come into the card, the bundle stays whole, and the ensemble's record still fits."""
     films = labelled_films(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -87,3 +88,16 @@ def test_a_member_outside_the_ensemble_is_judged(tmp_path):
     assert list(comparison.judged) == [scores.subject]
     assert comparison.gain == {}
     assert np.isfinite(comparison.judged[scores.subject].auroc["Effusion"].value)
+
+
+@pytest.mark.parametrize(("columns", "named"), [("160", True), ("80", False)])
+def test_no_number_is_cut(hilum, tmp_path, tiny_models, monkeypatch, columns, named):
+    """Where there is little room, intervals stand below their figures and a letter stands for each member's name."""
+    monkeypatch.setenv("COLUMNS", columns)
+    films = labelled_films(tmp_path)
+    done = hilum("evaluate", "--data", films / "table.csv", "--patients", films / "holdout.csv")
+    assert done.code == 0, done.err
+    assert "…" not in done.out
+    assert ("A: DenseNet121" not in done.out) == named
+    figure = r"\d\.\d{3} \(\d\.\d{3}–\d\.\d{3}\)" if named else r"^ +\d\.\d{3}–\d\.\d{3}"
+    assert re.search(figure, done.out, re.MULTILINE)

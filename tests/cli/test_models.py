@@ -25,6 +25,14 @@ def test_list_as_text(hilum, tiny_models):
     assert "not measured" in done.out
 
 
+def test_a_narrow_list_cuts_no_id(hilum, tiny_models, monkeypatch):
+    """Ids are what other commands ask for; long names are folded."""
+    monkeypatch.setenv("COLUMNS", "72")
+    done = hilum("models", "list")
+    assert "…" not in done.out
+    assert "densenet121-tiny" in done.out
+
+
 def test_show_prints_the_manifest(hilum, tiny_models):
     """The manifest as it stands on disk; an unknown id names the known ones."""
     done = hilum("models", "show", "hilumcnn-tiny")

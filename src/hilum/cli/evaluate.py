@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from hilum.cli.labelled import (
     Data,
@@ -25,6 +27,11 @@ from hilum.cli.options import Bundles, Models, PrecisionOption, open_chosen
 
 if TYPE_CHECKING:
     from hilum.evaluation.record import Evaluation
+    from hilum.records import Interval
+
+HEAD = "AUROC (95 %)"
+BESIDE, BELOW = "0.000 (0.000–0.000)", "0.000–0.000"
+"""A figure with its interval, and an interval below its figure."""
 
 
 def evaluate(
@@ -77,16 +84,39 @@ def print_evaluation(evaluation: Evaluation, names: tuple[str, ...], console: Co
     console.print(
         f"{evaluation.films} films of {evaluation.patients} patients; {evaluation.refused} refused by the gate"
     )
-    grid = Grid("AUROC (95 %)", *evaluation.judged, box=None, padding=(0, 2, 0, 0))
-    for name in names:
-        cells = [judged.auroc.get(name) for judged in evaluation.judged.values()]
-        grid.add_row(name, *("" if c is None else f"{c.value:.3f} ({c.low:.3f}–{c.high:.3f})" for c in cells))
-    means = [judged.mean_auroc for judged in evaluation.judged.values()]
-    grid.add_row(
-        "Mean", *("" if m is None else f"{m.value:.3f} ({m.low:.3f}–{m.high:.3f})" for m in means), style="bold"
-    )
-    console.print(grid)
+    console.print(_areas(evaluation, names, console))
     for who, gain in evaluation.gain.items():
         console.print(
             f"Ensemble minus {who}, over what it assesses: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         )
+
+
+def _areas(evaluation: Evaluation, names: tuple[str, ...], console: Console) -> Grid:
+    """Return the table of AUROC; where there is little room, intervals stand below their figures, and letters for members."""
+    from hilum.evaluation.scoring import ENSEMBLE
+
+    judged = evaluation.judged
+    first = max(map(len, (*names, HEAD)))
+    wide = console.width >= first + 2 + len(judged) * (len(BESIDE) + 2)
+    heads = dict(zip(judged, judged, strict=True))
+    if not wide:
+        letters = iter(ascii_uppercase)
+        heads = {who: who if who == ENSEMBLE else next(letters) for who in judged}
+        for who, letter in heads.items():
+            if letter != who:
+                console.print(f"{letter}: {who}")
+    grid = Grid(box=None, padding=(0, 2 if wide else 1, 0, 0))
+    grid.add_column(HEAD, no_wrap=True, width=first)
+    for head in heads.values():
+        grid.add_column(Text(head, no_wrap=False, overflow="fold"), no_wrap=True, width=len(BESIDE if wide else BELOW))
+    rows = {name: [one.auroc.get(name) for one in judged.values()] for name in names}
+    rows["Mean"] = [one.mean_auroc for one in judged.values()]
+    for name, cells in rows.items():
+        shown = ("" if one is None else _figure(one, wide) for one in cells)
+        grid.add_row(name, *shown, style="bold" if name == "Mean" else "")
+    return grid
+
+
+def _figure(one: Interval, wide: bool) -> str:
+    interval = f"{one.low:.3f}–{one.high:.3f}"
+    return f"{one.value:.3f} ({interval})" if wide else f"{one.value:.3f}\n{interval}"

@@ -48,9 +48,10 @@ def list_models(
         ]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("Name", "Version", "Id", "Findings", "Mean AUROC (95 %)"):
-        table.add_column(column)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("Name", overflow="fold")
+    for column in ("Version", "Id", "Findings", "Mean AUROC (95 %)"):
+        table.add_column(column, no_wrap=True)
     for manifest in manifests:
         mean = manifest.figures.get("mean_auroc")
         figure = "not measured" if mean is None else f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f})"

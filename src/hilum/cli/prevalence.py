@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from hilum.evaluation.predictive import Predictive, Share
     from hilum.pipeline import Engine
 
+WIDE = 143
+"""Columns of a terminal that a line a finding needs; on a narrower one intervals stand below their figures."""
+
 
 def prevalence(
     bundles: Bundles = None,
@@ -76,24 +79,28 @@ def _prevalences(engine: Engine) -> dict[str, float]:
 
 
 def print_predictive(who: str, found: Sequence[Predictive], console: Console) -> None:
-    """Print a line for each finding and policy."""
+    """Print a line for each finding and policy, or two where there is little room, so that no number is cut."""
     console.print(f"{who}: sensitivity, specificity and predictive values, with 95 % intervals")
-    grid = Grid(box=None, padding=(0, 2, 0, 0))
-    for name in ("Finding", "Policy", "At"):
+    wide = console.width >= WIDE
+    grid = Grid(box=None, padding=(0, 2 if wide else 1, 0, 0))
+    for name in ("Finding", "Policy", "At") if wide else ("Finding",):
         grid.add_column(name, no_wrap=True)
     for name in ("Sens.", "Spec.", "PPV", "NPV", "Positive"):
-        grid.add_column(name)
+        grid.add_column(name, no_wrap=True)
     for one in found:
         shares = (one.sensitivity, one.specificity, one.ppv, one.npv, one.flagged)
-        grid.add_row(one.finding, one.policy, f"{one.prevalence:.2%}", *map(_text, shares))
+        at = f"{one.prevalence:.2%}"
+        whose = (one.finding, one.policy, at) if wide else (f"{one.finding}\n{one.policy} at {at}",)
+        grid.add_row(*whose, *(_text(share, wide) for share in shares))
     console.print(grid)
     if any(one.positives is None for one in found):
         console.print("Without an interval: the record does not say on how many films; --data measures it on yours.")
 
 
-def _text(share: Share | None) -> str:
+def _text(share: Share | None, wide: bool) -> str:
     if share is None:
         return "none"
     if share.low is None or share.high is None:
         return f"{share.value:.3f}"
-    return f"{share.value:.3f} ({share.low:.3f}–{share.high:.3f})"
+    interval = f"{share.low:.3f}–{share.high:.3f}"
+    return f"{share.value:.3f} ({interval})" if wide else f"{share.value:.3f}\n{interval}"
