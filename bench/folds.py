@@ -15,7 +15,7 @@ import numpy as np
 
 from hilum.findings import OUTPUTS
 from hilum.training.folds import CrossValidation, read_figures
-from learning_curve import text
+from trainings import text
 
 
 def fold_range(values: list[float]) -> str:

@@ -10,20 +10,18 @@ and those held out, together. Intervals are over patients, by bootstrap. A train
 
 from __future__ import annotations
 
-import argparse
 import csv
-import logging
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from hilum.evaluation.judge import judge_predictions
-from hilum.records import Interval
 from hilum.training.config import TrainingConfig, read_config
 from hilum.training.judged import judge_table
 from hilum.training.run import train
 from hilum.training.splits import split_table
+from trainings import asked, judging_films, text
 
 SHARES = {16: 4.0, 8: 3.5, 4: 2.5, 2: 1.5, 1: 1.0}
 """One in so many patients → so many times the epochs of the whole training."""
@@ -51,14 +49,11 @@ def with_epochs(config: TrainingConfig, times: float) -> TrainingConfig:
     return replace(config, fit=replace(config.fit, phases=phases))
 
 
-def text(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
-
-
 def main(path: Path, place: Path) -> None:
     """Train what is not there yet, and print the curve and what a doubling carried."""
     config = read_config(path)
     splits, outputs = split_table(config.data), config.network.outputs
+    films = judging_films(splits)
     everyone = np.random.default_rng(config.fit.seed).permutation(sorted(splits.training.patients)).tolist()
     counts, means = [], []
     print("| patients | films | epochs | mean AUROC |")
@@ -68,28 +63,18 @@ def main(path: Path, place: Path) -> None:
         own = frozenset(everyone[: len(everyone) // share])
         experiment = with_epochs(of_patients(config, own, folder), times)
         network = train(experiment, folder / "run")
-        parts = [judge_table(config, network, table) for table in (splits.validation, splits.holdout)]
-        judged = judge_predictions(
-            np.concatenate([part.logits for part in parts]),
-            np.concatenate([part.labels for part in parts]),
-            [patient for part in parts for patient in part.patients],
-            outputs,
-        )
+        seen = judge_table(config, network, films)
+        judged = judge_predictions(seen.logits, seen.labels, seen.patients, outputs)
         if judged.mean_auroc is None:
             raise SystemExit("No finding could be judged.")
-        films = len(split_table(experiment.data).training.rows)
-        counts.append(films)
+        count = len(split_table(experiment.data).training.rows)
+        counts.append(count)
         means.append(judged.mean_auroc.value)
         epochs = sum(phase.epochs for phase in experiment.fit.phases)
-        print(f"| {len(own):,} | {films:,} | {epochs} | {text(judged.mean_auroc)} |", flush=True)
+        print(f"| {len(own):,} | {count:,} | {epochs} | {text(judged.mean_auroc)} |", flush=True)
     slope, _ = np.polyfit(np.log2(counts[-3:]), means[-3:], 1)
     print(f"\nOver the last two doublings, each carried {slope:+.3f}.")
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="a training, a TOML file")
-    parser.add_argument("place", type=Path, help="folder for the trainings")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(given.config, given.place)
+    main(*asked(__doc__))

@@ -11,8 +11,6 @@ goes on.
 
 from __future__ import annotations
 
-import argparse
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,18 +26,12 @@ from hilum.training.judged import judge_table
 from hilum.training.networks import Network
 from hilum.training.run import train
 from hilum.training.splits import split_table
-from learning_curve import text
+from trainings import asked, judging_films, text
 
 LEAST_FILMS = 100
 """To judge on: a source with fewer says nothing."""
 LEAST_OF_A_CLASS = 10
 """Films with a finding, and films without it, that its AUROC needs."""
-
-
-def judged_films(config: TrainingConfig) -> Table:
-    """Return the films of all patients who don't train."""
-    splits = split_table(config.data)
-    return replace(splits.validation, rows=splits.validation.rows + splits.holdout.rows)
 
 
 def of_source(table: Table, source: str) -> Table:
@@ -77,9 +69,9 @@ def row(source: str, config: TrainingConfig, films: Table, with_it: Network, wit
 
 def table(config: TrainingConfig, place: Path) -> Iterator[str]:
     """Train what is not there yet, and yield the table's lines."""
-    films, sources = judged_films(config), config.data.sources
+    splits, sources = split_table(config.data), config.data.sources
+    films, count = judging_films(splits), len(splits.training.rows)
     everything = train(config, place / "nothing")
-    count = len(split_table(config.data).training.rows)
     yield "| source left out | its films in training | its films judged | findings | AUROC with it | without it | difference |"
     yield "|---|---|---|---|---|---|---|"
     for source in chosen_sources(films, sources):
@@ -94,9 +86,4 @@ def main(path: Path, place: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="a training, a TOML file")
-    parser.add_argument("place", type=Path, help="folder for the trainings")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    main(given.config, given.place)
+    main(*asked(__doc__))

@@ -108,11 +108,11 @@ def _finding(
     prevalence: Mapping[str, float],
     record: EnsembleRecord | None,
 ) -> Finding:
-    answers = {result.model: one for result, _ in members for one in result.predictions if one.name == name}
-    votes = {result.model: float(result.votes) for result, _ in members}
+    said = [(result, one) for result, _ in members for one in result.predictions if one.name == name]
+    answers = {result.model: one for result, one in said}
     confidences = [answer.confidence for answer in answers.values()]
     calibrated = all(answer.evidence is not None for answer in answers.values())
-    confidence = fmean(confidences, [votes[model] for model in answers])
+    confidence = fmean(confidences, [result.votes for result, _ in said])
     known = None if record is None or not calibrated else record.uncertainty
     evidence = calibrate.evidence_of(confidence) if calibrated else None
     if evidence is not None and known is not None and name in known.evidence:

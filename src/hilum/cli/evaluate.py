@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from hilum.cli.figures import BELOW, BESIDE, figure
 from hilum.cli.labelled import (
     Data,
     MinOriginalWidth,
@@ -27,11 +28,8 @@ from hilum.cli.options import Bundles, Models, PrecisionOption, open_chosen
 
 if TYPE_CHECKING:
     from hilum.evaluation.record import Evaluation
-    from hilum.records import Interval
 
 HEAD = "AUROC (95 %)"
-BESIDE, BELOW = "0.000 (0.000–0.000)", "0.000–0.000"
-"""A figure with its interval, and an interval below its figure."""
 
 
 def evaluate(
@@ -84,15 +82,15 @@ def print_evaluation(evaluation: Evaluation, names: tuple[str, ...], console: Co
     console.print(
         f"{evaluation.films} films of {evaluation.patients} patients; {evaluation.refused} refused by the gate"
     )
-    console.print(_areas(evaluation, names, console))
+    _print_areas(evaluation, names, console)
     for who, gain in evaluation.gain.items():
         console.print(
             f"Ensemble minus {who}, over what it assesses: {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
         )
 
 
-def _areas(evaluation: Evaluation, names: tuple[str, ...], console: Console) -> Grid:
-    """Return the table of AUROC; where there is little room, intervals stand below their figures, and letters for members."""
+def _print_areas(evaluation: Evaluation, names: tuple[str, ...], console: Console) -> None:
+    """Print the table of AUROC; where there is little room, intervals stand below their figures, and letters for members."""
     from hilum.evaluation.scoring import ENSEMBLE
 
     judged = evaluation.judged
@@ -112,11 +110,6 @@ def _areas(evaluation: Evaluation, names: tuple[str, ...], console: Console) -> 
     rows = {name: [one.auroc.get(name) for one in judged.values()] for name in names}
     rows["Mean"] = [one.mean_auroc for one in judged.values()]
     for name, cells in rows.items():
-        shown = ("" if one is None else _figure(one, wide) for one in cells)
+        shown = ("" if one is None else figure(one, wide) for one in cells)
         grid.add_row(name, *shown, style="bold" if name == "Mean" else "")
-    return grid
-
-
-def _figure(one: Interval, wide: bool) -> str:
-    interval = f"{one.low:.3f}–{one.high:.3f}"
-    return f"{one.value:.3f} ({interval})" if wide else f"{one.value:.3f}\n{interval}"
+    console.print(grid)

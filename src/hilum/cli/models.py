@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hilum.cli.exchange import export, pull
+from hilum.cli.figures import figure
 from hilum.cli.gate import gate
 from hilum.cli.maps import maps
 from hilum.cli.options import Models, models_folder, open_given
@@ -54,8 +55,8 @@ def list_models(
         table.add_column(column, no_wrap=True)
     for manifest in manifests:
         mean = manifest.figures.get("mean_auroc")
-        figure = "not measured" if mean is None else f"{mean.value:.3f} ({mean.low:.3f}–{mean.high:.3f})"
-        table.add_row(manifest.name, manifest.version, manifest.id, str(len(manifest.assessed)), figure)
+        measured = "not measured" if mean is None else figure(mean)
+        table.add_row(manifest.name, manifest.version, manifest.id, str(len(manifest.assessed)), measured)
     Console().print(table)
 
 
@@ -144,5 +145,5 @@ def combine(
     save_ensemble(folder, record)
     typer.echo(f"{folder / 'ensemble.json'}: {len(record.operating_points)} findings of {len(record.members)} members")
     typer.echo("  votes: " + ", ".join(f"{member} {votes}" for member, votes in record.votes.items()))
-    for name, figure in record.figures.items():
-        typer.echo(f"  {name}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
+    for name, one in record.figures.items():
+        typer.echo(f"  {name}: {one.value:.3f} ({one.low:.3f} to {one.high:.3f})")

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
+from hilum.cli.figures import figure
 from hilum.cli.labelled import MinOriginalWidth, Patients, SourceOption, score_patients
 from hilum.cli.options import Bundles, Models, Prevalences, open_chosen
 from hilum.errors import ConfigError
 from hilum.levels import DISCLAIMER
+from hilum.records import Interval
 
 if TYPE_CHECKING:
     from hilum.evaluation.predictive import Predictive, Share
@@ -102,5 +104,4 @@ def _text(share: Share | None, wide: bool) -> str:
         return "none"
     if share.low is None or share.high is None:
         return f"{share.value:.3f}"
-    interval = f"{share.low:.3f}–{share.high:.3f}"
-    return f"{share.value:.3f} ({interval})" if wide else f"{share.value:.3f}\n{interval}"
+    return figure(Interval(share.value, share.low, share.high), wide)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hilum.cli.figures import figure
 from hilum.errors import ConfigError
-from hilum.records import Interval
 
 if TYPE_CHECKING:
     from hilum.training.config import TrainingConfig
@@ -82,12 +82,8 @@ def _say_folds(figures: CrossValidation) -> None:
         *((f"fold {fold}", one) for fold, one in enumerate(figures.folds, 1)),
         ("all folds", figures.pooled),
     ):
-        mean = "unknown" if judged.mean_auroc is None else _interval(judged.mean_auroc)
+        mean = "unknown" if judged.mean_auroc is None else figure(judged.mean_auroc)
         typer.echo(f"{name}: mean AUROC {mean} on {judged.films} films of {judged.patients} patients")
-
-
-def _interval(figure: Interval) -> str:
-    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
 
 
 def _export(experiment: TrainingConfig, folder: Path, out: Path, command: str, final: bool) -> None:
@@ -99,4 +95,4 @@ def _export(experiment: TrainingConfig, folder: Path, out: Path, command: str, f
     )
     typer.echo(f"{bundle.manifest.name} {bundle.manifest.version}: {out / bundle.manifest.id}")
     if (mean := bundle.manifest.figures.get("mean_auroc")) is not None:
-        typer.echo(f"mean AUROC on held-out patients {_interval(mean)}")
+        typer.echo(f"mean AUROC on held-out patients {figure(mean)}")

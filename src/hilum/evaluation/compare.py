@@ -61,13 +61,7 @@ def measure_ensemble(engine: Engine, validation: Scores, holdout: Scores, comman
         raise Incompatible("None of the open models takes part in the ensemble. Expected one with in_ensemble true.")
     votes = choose_votes(validation)
     validation, holdout = with_votes(validation, votes), with_votes(holdout, votes)
-    confidences = validation.confidences[ENSEMBLE]
-    points = {}
-    for column in validation.assessed(ENSEMBLE):
-        labels = validation.labels[:, column]
-        known = ~np.isnan(labels)
-        if 0 < labels[known].sum() < known.sum():
-            points[validation.names[column]] = choose_operating_points(confidences[known, column], labels[known])
+    points = {name: choose_operating_points(confidences, labels) for name, confidences, labels in validation.judged()}
     together = [member for member in engine.members if member.manifest.in_ensemble]
     uncertainty = fit_uncertainty(validation)
     if (claim := claim_normal(validation, holdout)) is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from hilum import ensemble
 from hilum.datasets.table import Row, Table
-from hilum.evaluation.bootstrap import Draws
+from hilum.evaluation.bootstrap import Draws, Floats
 from hilum.evaluation.judge import Answers
 from hilum.findings import OUTPUTS
 from hilum.images import read_image
@@ -60,6 +60,18 @@ class Scores:
     def assessed(self, who: str) -> tuple[int, ...]:
         """Return the columns that a member, or the ensemble, assesses."""
         return tuple(np.flatnonzero(~np.isnan(self.confidences[who]).all(axis=0)).tolist())
+
+    def known(self, column: int) -> tuple[Floats, Floats]:
+        """Return the ensemble's confidences and the labels of the films whose label is known."""
+        known = ~np.isnan(self.labels[:, column])
+        return self.confidences[ENSEMBLE][known, column].astype(np.float64), self.labels[known, column]
+
+    def judged(self) -> Iterator[tuple[str, Floats, Floats]]:
+        """Yield each finding of the ensemble's that some films show and others don't, with its films as ``known`` gives them."""
+        for column in self.assessed(ENSEMBLE):
+            confidences, labels = self.known(column)
+            if 0 < labels.sum() < len(labels):
+                yield self.names[column], confidences, labels
 
     def answers(self, who: str, draws: Draws) -> dict[str, Answers]:
         """Return a member's, or the ensemble's, answers by finding, each on the films whose label is known."""

@@ -40,7 +40,7 @@ def fit_uncertainty(validation: Scores) -> Uncertainty:
         if not np.isnan(validation.evidence[ENSEMBLE][:, column]).any()
     }
     no_set = {name: why for name, column in columns.items() if (why := _too_few(validation, column))}
-    judged = {name: _known(validation, column) for name, column in columns.items() if name not in no_set}
+    judged = {name: validation.known(column) for name, column in columns.items() if name not in no_set}
     return Uncertainty(
         films=len(validation.patients),
         patients=len(set(validation.patients)),
@@ -52,12 +52,6 @@ def fit_uncertainty(validation: Scores) -> Uncertainty:
         cross_share=None if validation.verifier is None else CROSS_SHARE,
         cross_check=_limits(validation, columns),
     )
-
-
-def _known(scores: Scores, column: int) -> tuple[Floats, Floats]:
-    """Return the ensemble's confidences and the labels of the films whose label is known."""
-    known = ~np.isnan(scores.labels[:, column])
-    return scores.confidences[ENSEMBLE][known, column].astype(np.float64), scores.labels[known, column]
 
 
 def _too_few(scores: Scores, column: int) -> str:
@@ -73,7 +67,7 @@ def _evidence(scores: Scores, columns: Mapping[str, int]) -> dict[str, Calibrati
     """Return the calibration of each finding that several members assess and that has films with and without it."""
     together = {}
     for name, column in columns.items():
-        confidences, labels = _known(scores, column)
+        confidences, labels = scores.known(column)
         if 0 < labels.sum() < len(labels) and len(_assessing(scores, column)) > 1:
             together[name] = (log_odds(confidences), labels)
     fitted = calibrate.fit_one_slope([x for x, _ in together.values()], [y for _, y in together.values()])
@@ -154,7 +148,7 @@ def claim_normal(validation: Scores, holdout: Scores) -> tuple[OperatingPoint, N
     """Return Normal's operating point and its miss rates; None where no validation film has a listed finding."""
     if NORMAL not in validation.names or validation.names.index(NORMAL) not in validation.assessed(ENSEMBLE):
         return None
-    confidences, labels = _known(validation, validation.names.index(NORMAL))
+    confidences, labels = validation.known(validation.names.index(NORMAL))
     if labels.all():
         return None
     point = conformal.claim_point(confidences, labels, NORMAL_MISSES)

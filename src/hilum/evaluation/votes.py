@@ -27,7 +27,7 @@ def choose_votes(validation: Scores) -> dict[str, int]:
     while len(votes) > 1:
         tried = {who: _mean_auroc(validation, votes | {who: votes[who] + 1}) for who in votes}
         best = max(tried, key=lambda who: tried[who])
-        if not tried[best] >= reached + LEAST_GAIN:
+        if not tried[best] >= reached + LEAST_GAIN:  # nor where nothing can be judged, and both are NaN
             break
         votes[best] += 1
         reached = tried[best]
@@ -37,8 +37,8 @@ def choose_votes(validation: Scores) -> dict[str, int]:
 def with_votes(scores: Scores, votes: Mapping[str, int]) -> Scores:
     """Return the scores with the ensemble's confidences, and evidence before any calibration of its own, by these votes."""
     confidences = _together(scores, votes)
-    calibrated = ~np.any([_lacks_evidence(scores, who) for who in votes], axis=0)
-    evidence = np.where(calibrated, log_odds(confidences), np.nan)
+    raw = [~np.isnan(scores.confidences[who]) & np.isnan(scores.evidence[who]) for who in votes]
+    evidence = np.where(np.any(raw, axis=0), np.nan, log_odds(confidences))
     return replace(
         scores,
         confidences={**scores.confidences, ENSEMBLE: confidences.astype(np.float32)},
@@ -56,18 +56,7 @@ def _together(scores: Scores, votes: Mapping[str, int]) -> Floats:
     return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
 
 
-def _lacks_evidence(scores: Scores, who: str) -> Floats:
-    """Return where a member assesses (N×K) without being calibrated."""
-    return np.asarray(~np.isnan(scores.confidences[who]) & np.isnan(scores.evidence[who]))
-
-
 def _mean_auroc(scores: Scores, votes: Mapping[str, int]) -> float:
-    """Return the ensemble's mean AUROC over what can be judged; NaN where nothing can."""
-    confidences = _together(scores, votes)
-    areas = []
-    for column in scores.assessed(ENSEMBLE):
-        labels = scores.labels[:, column]
-        known = ~np.isnan(labels)
-        if 0 < labels[known].sum() < known.sum():
-            areas.append(auroc(confidences[known, column], labels[known]))
+    """Return the ensemble's mean AUROC by these votes, over what can be judged; NaN where nothing can."""
+    areas = [auroc(confidences, labels) for _, confidences, labels in with_votes(scores, votes).judged()]
     return float(np.mean(areas)) if areas else float("nan")
